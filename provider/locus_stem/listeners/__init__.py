@@ -1,0 +1,1 @@
+"""What the package adds to a running Airflow: pools that a DAG run needs."""

@@ -1,0 +1,1 @@
+"""The data's path, step by step: plan, extract, load, report; no Airflow."""

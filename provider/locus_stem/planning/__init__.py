@@ -1,0 +1,1 @@
+"""What to ask: params, zones, intervals, slices and batches; pure functions, no I/O."""

@@ -1,0 +1,1 @@
+"""What is kept: staging, exact loading and the Delta tables; no HTTP, no Airflow."""
