@@ -1,0 +1,96 @@
+"""Slices: a range of local dates cut into the fewest requests that the vendor's limits allow.
+
+Reference page data/data: a request's time period must be shorter than its granularity's limit. ``end`` is
+exclusive in the text and inclusive in an example, so one second less than the slice's end is asked, which
+also makes a slice of exactly the limit's length fit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from locus_stem.api.granularity import is_below_daily, limit
+from locus_stem.planning.intervals import closed_end, first_start
+from locus_stem.planning.zones import first_instant, local_day
+
+__all__ = ["Slice", "slices"]
+
+_SECOND = timedelta(seconds=1)
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One request's time: what of the answer is kept, and what is asked.
+
+    :param start: first instant kept (UTC)
+    :param end: first instant no longer kept (UTC)
+    :param query_start: the API's ``start``, ``YYYY-MM-DDThh:mm:ss`` wall time in ``tz``
+    :param query_end: the API's ``end``: a second before ``end``
+    :param tz: the API's ``tz``: UTC below daily, the site's zone from daily up
+    """
+
+    start: datetime
+    end: datetime
+    query_start: str
+    query_end: str
+    tz: str
+
+
+def slices(start: date, end: date, zone: str, granularity: str, now: datetime) -> list[Slice]:
+    """Cut the local dates [start, end) of a zone into the fewest slices.
+
+    Only intervals that have ended by ``now`` are asked for; if there are none (a range in the future, a day
+    that the zone skipped, a month's middle at monthly) there are no slices.
+    """
+    first = first_instant(start, zone)
+    last = closed_end(first_instant(end, zone), zone, granularity, now)
+    aligned = first_start(first, zone, granularity)
+    if aligned >= last:
+        return []
+    if not is_below_daily(granularity):
+        return _local_slices(first, last, zone, limit(granularity))
+    longest = limit(granularity) or last - first
+    # half an hour before the first full hour (Asia/Kolkata) must not cost a request of its own
+    begin = aligned if _count(aligned, last, longest) < _count(first, last, longest) else first
+    cuts = [begin + longest * number for number in range(_count(begin, last, longest))]
+    return [_utc_slice(at, min(at + longest, last)) for at in cuts]
+
+
+def _count(start: datetime, end: datetime, longest: timedelta) -> int:
+    return -((start - end) // longest)
+
+
+def _utc_slice(start: datetime, end: datetime) -> Slice:
+    return Slice(start, end, _wall(start, "UTC"), _wall(end - _SECOND, "UTC"), "UTC")
+
+
+def _local_slices(start: datetime, end: datetime, zone: str, longest: timedelta | None) -> list[Slice]:
+    found = []
+    while start < end:
+        cut = end if longest is None else min(end, _farthest_midnight(start, zone, longest))
+        found.append(_local_slice(start, cut, zone))
+        start = cut
+    return found
+
+
+def _farthest_midnight(start: datetime, zone: str, longest: timedelta) -> datetime:
+    """Return the last midnight with which wall-clock and absolute length both stay under the limit."""
+    day, days = local_day(start, zone), longest // _DAY
+    while True:
+        cut = first_instant(day + days * _DAY, zone)
+        if cut - _SECOND - start < longest:
+            return cut
+        days -= 1  # clocks were set back in between: the year is an hour longer
+
+
+def _local_slice(start: datetime, end: datetime, zone: str) -> Slice:
+    # midnight also where clocks skip it: it names the same instant, and a daily ts of 00:00:00 isn't left out
+    midnight = f"{local_day(start, zone).isoformat()}T00:00:00"
+    return Slice(start, end, midnight, _wall(end - _SECOND, zone), zone)
+
+
+def _wall(instant: datetime, zone: str) -> str:
+    return instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None).isoformat(timespec="seconds")
