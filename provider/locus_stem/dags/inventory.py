@@ -1,0 +1,54 @@
+"""The DAG `locus_inventory`."""
+
+from __future__ import annotations
+
+from airflow.providers.common.compat.sdk import DAG, Param
+
+from locus_stem.dags.account import DEFAULT_ARGS, START_DATE, LocusAccount, timetable
+from locus_stem.operators.pipeline import LocusInventoryOperator
+
+DOC = """
+### Who and what there is
+
+Brings the partner's **clients, sites and components** into the lake, and of each site and component its details:
+install info, model settings, and what data it has. The lists are asked for in every run (3 requests); a detail only
+when it is older than `detail_max_age_days` days.
+
+Tables: `locus_clients`, `locus_sites`, `locus_components`, `locus_install_info`, `locus_model_settings`,
+`locus_data_available`. What the API no longer lists keeps its row and gets `removed_on`.
+"""
+
+
+def locus_inventory(
+    account: LocusAccount | None = None, *, schedule: str = "0 11 * * *", detail_max_age_days: int = 7
+) -> DAG:
+    """Make the inventory's DAG for one account.
+
+    :param schedule: cron, in UTC; an hour before the daily backfill, which uses what this run finds.
+    :param detail_max_age_days: the param's default.
+    """
+    account = account or LocusAccount()
+    with DAG(
+        account.dag_id("locus_inventory"),
+        schedule=timetable(schedule),
+        start_date=START_DATE,
+        catchup=False,
+        max_active_runs=1,
+        default_args=DEFAULT_ARGS,
+        doc_md=DOC,
+        tags=["locus", "inventory"],
+        params={
+            "detail_max_age_days": Param(
+                detail_max_age_days,
+                type="integer",
+                minimum=0,
+                maximum=3650,
+                title="Age of details (days)",
+                description="Details fetched less than so many days ago are not asked for again; 0 asks for all.",
+            )
+        },
+    ) as dag:
+        LocusInventoryOperator(
+            task_id="inventory", detail_max_age_days="{{ params.detail_max_age_days }}", **account.fetch_args
+        )
+    return dag

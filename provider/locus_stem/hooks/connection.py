@@ -1,0 +1,105 @@
+"""From an Airflow connection to a vendor's credentials; what is wrong is named by connection and field."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from locus_stem.api.credentials import LocusCredentials, StemCredentials
+from locus_stem.api.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
+
+def locus_credentials(connection: Connection) -> LocusCredentials:
+    """Read a connection of type ``locus``.
+
+    :raises ConfigurationError: a field is missing or wrong; the message names connection and field.
+    """
+    fields = _Fields(connection)
+    return LocusCredentials(
+        **fields.host(),
+        grant_type=fields.text("grant_type"),
+        username=connection.login or None,
+        password=connection.password or None,
+        client_id=fields.text("client_id"),
+        client_secret=fields.text("client_secret"),
+        partner_id=fields.integer("partner_id"),
+        timeout=fields.seconds("timeout", 60.0),
+        allow_http=fields.flag("allow_http"),
+        label=fields.label,
+    ).validate()
+
+
+def stem_credentials(connection: Connection) -> StemCredentials:
+    """Read a connection of type ``stem``.
+
+    :raises ConfigurationError: a field is missing or wrong; the message names connection and field.
+    """
+    fields = _Fields(connection)
+    return StemCredentials(
+        **fields.host(),
+        api_key=connection.password or None,
+        timeout=fields.seconds("timeout", 60.0),
+        allow_http=fields.flag("allow_http"),
+        label=fields.label,
+    ).validate()
+
+
+class _Fields:
+    """A connection's fields, each refused by name where it has the wrong form."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.label = f"connection {connection.conn_id!r}"
+        try:
+            self.extra: dict[str, Any] = connection.extra_dejson
+        except ValueError as error:
+            raise ConfigurationError(f"{self.label}: field extra is not valid JSON") from error
+
+    def host(self) -> dict[str, str]:
+        host, schema, port = self.connection.host, self.connection.schema, self.connection.port
+        if not host:
+            return {}
+        url = host if "://" in host else f"{schema or 'https'}://{host}"
+        return {"host": f"{url}:{port}" if port else url}
+
+    def text(self, name: str) -> str | None:
+        value = self.extra.get(name)
+        if value is None or value == "":
+            return None
+        if not isinstance(value, str):
+            raise self._wrong(name, value, "text")
+        return value
+
+    def integer(self, name: str) -> int | None:
+        value = self.extra.get(name)
+        if value is None or value == "":
+            return None
+        if isinstance(value, bool) or not str(value).strip().isdecimal():
+            raise self._wrong(name, value, "a whole number")
+        return int(value)
+
+    def seconds(self, name: str, default: float) -> float:
+        value = self.extra.get(name)
+        if value is None or value == "":
+            return default
+        try:
+            seconds = float(value)
+        except (TypeError, ValueError):
+            seconds = 0.0
+        if isinstance(value, bool) or not 0 < seconds <= 3600:
+            raise self._wrong(name, value, "a number of seconds above 0 and at most 3600")
+        return seconds
+
+    def flag(self, name: str) -> bool:
+        value = self.extra.get(name)
+        known = {True: True, False: False, "true": True, "false": False, "": False, None: False}
+        key = value.strip().lower() if isinstance(value, str) else value
+        if not isinstance(key, bool | str | None) or key not in known:
+            raise self._wrong(name, value, "true or false")
+        return known[key]
+
+    def _wrong(self, name: str, value: object, allowed: str) -> ConfigurationError:
+        shown = "its value" if "secret" in name else repr(value)
+        return ConfigurationError(f"{self.label}: field {name} (in extra) is {shown}; allowed: {allowed}")

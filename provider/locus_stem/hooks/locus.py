@@ -1,0 +1,90 @@
+"""Hook for the Locus Energy v3 API."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+
+from locus_stem.api.client import LocusClient
+from locus_stem.api.errors import ConfigurationError, LocusStemError
+from locus_stem.api.locus import LocusEndpoints
+from locus_stem.hooks.connection import locus_credentials
+from locus_stem.hooks.forms import LOCUS_BEHAVIOUR, LOCUS_FIELDS, widgets
+
+if TYPE_CHECKING:
+    from locus_stem.api.credentials import LocusCredentials
+    from locus_stem.api.endpoint import Call
+
+
+class LocusHook(LocusEndpoints, BaseHook):  # type: ignore[misc]
+    """Ask the Locus Energy v3 API with the credentials of an Airflow connection.
+
+    Every endpoint of the reference is a method named after its page: ``get_site_data``, ``get_partner_alerts``, …;
+    each gives what stands under the answer's key. Errors are those of :mod:`locus_stem.api.errors`.
+
+    :param locus_conn_id: connection of type ``locus``.
+    """
+
+    conn_name_attr = "locus_conn_id"
+    default_conn_name = "locus_default"
+    conn_type = "locus"
+    hook_name = "Locus Energy"
+
+    def __init__(self, locus_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.locus_conn_id = locus_conn_id
+
+    @cached_property
+    def credentials(self) -> LocusCredentials:
+        """The connection's credentials, checked; their secrets are masked in every log from here on."""
+        credentials = locus_credentials(self.get_connection(self.locus_conn_id))
+        for secret in (credentials.password, credentials.client_secret):
+            if secret:
+                mask_secret(secret)
+        return credentials
+
+    @property
+    def partner_id(self) -> int:
+        """The connection's partner id.
+
+        :raises ConfigurationError: the connection has none.
+        """
+        if self.credentials.partner_id is None:
+            raise ConfigurationError(
+                f"{self.credentials.label}: field partner_id (in extra) is missing; "
+                "set it to the number that your Locus Energy account manager gave you"
+            )
+        return self.credentials.partner_id
+
+    @cached_property
+    def _client(self) -> LocusClient:
+        return LocusClient(self.credentials, on_token=mask_secret)
+
+    def get_conn(self) -> LocusClient:
+        """Give the client: one kept-alive connection, one token."""
+        return self._client
+
+    def call(self, call: Call) -> Any:
+        """Send one prepared call and give what stands under its answer's key."""
+        return self.get_conn().call(call)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Make one authenticated request: the partner's clients."""
+        try:
+            with self.get_conn():
+                clients = self.get_partner_clients(partner_id=self.partner_id)
+        except LocusStemError as error:
+            return False, str(error)
+        return True, f"Connected: partner {self.partner_id} has {len(clients)} client(s)"
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Make the form's fields on Airflow 3.1; later versions read them from the provider info."""
+        return widgets(LOCUS_FIELDS)
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Label the form's fields on Airflow 3.1; later versions read this from the provider info."""
+        return LOCUS_BEHAVIOUR

@@ -1,0 +1,76 @@
+"""Hook for the Stem Developer Data API."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+
+from locus_stem.api.client import StemClient
+from locus_stem.api.errors import LocusStemError
+from locus_stem.api.stem import StemEndpoints
+from locus_stem.hooks.connection import stem_credentials
+from locus_stem.hooks.forms import STEM_BEHAVIOUR, STEM_FIELDS, widgets
+
+if TYPE_CHECKING:
+    from locus_stem.api.credentials import StemCredentials
+    from locus_stem.api.endpoint import Call
+
+
+class StemHook(StemEndpoints, BaseHook):  # type: ignore[misc]
+    """Ask the Stem Developer Data API with the API key of an Airflow connection.
+
+    Its methods are ``get_clients``, ``get_client``, ``get_client_sites``, ``get_site`` and ``get_site_streams``.
+    Errors are those of :mod:`locus_stem.api.errors`.
+
+    :param stem_conn_id: connection of type ``stem``.
+    """
+
+    conn_name_attr = "stem_conn_id"
+    default_conn_name = "stem_default"
+    conn_type = "stem"
+    hook_name = "Stem"
+
+    def __init__(self, stem_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.stem_conn_id = stem_conn_id
+
+    @cached_property
+    def credentials(self) -> StemCredentials:
+        """The connection's API key, masked in every log from here on."""
+        credentials = stem_credentials(self.get_connection(self.stem_conn_id))
+        if credentials.api_key:
+            mask_secret(credentials.api_key)
+        return credentials
+
+    @cached_property
+    def _client(self) -> StemClient:
+        return StemClient(self.credentials)
+
+    def get_conn(self) -> StemClient:
+        """Give the client: one kept-alive connection."""
+        return self._client
+
+    def call(self, call: Call) -> Any:
+        """Send one prepared call and give what stands under its answer's key."""
+        return self.get_conn().call(call)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Make one authenticated request: the first page of clients."""
+        try:
+            with self.get_conn():
+                clients = self.get_clients()
+        except LocusStemError as error:
+            return False, str(error)
+        return True, f"Connected: the first page has {len(clients)} client(s)"
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Make the form's fields on Airflow 3.1; later versions read them from the provider info."""
+        return widgets(STEM_FIELDS)
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Label the form's fields on Airflow 3.1; later versions read this from the provider info."""
+        return STEM_BEHAVIOUR

@@ -1,0 +1,237 @@
+"""Operators of the pipelines: plan, extract, load and report a backfill; refresh the inventory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, TaskInstanceState
+
+from locus_stem.config import account_lake_uri
+from locus_stem.hooks.locus import LocusHook
+from locus_stem.operators.run_day import run_day
+from locus_stem.operators.turns import final_errors, give_slot_back
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from locus_stem.pipelines.slot import Turn
+    from locus_stem.tables.lake import Lake
+
+#: Key of the XCom that holds the address of a run's staging.
+STAGING_KEY = "staging"
+
+
+class _LocusOperator(BaseOperator):  # type: ignore[misc]
+    """A task of one Locus account: its connection and its lake.
+
+    :param conn_id: connection of type ``locus`` (templated).
+    :param lake_uri: address of the lake (templated); empty: ``[locus_stem] lake_uri``, for another connection than
+        the default one a folder named after it in there.
+    """
+
+    template_fields: Sequence[str] = ("conn_id", "lake_uri")
+
+    def __init__(
+        self, *, conn_id: str = LocusHook.default_conn_name, lake_uri: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.conn_id = conn_id
+        self.lake_uri = lake_uri
+
+    def lake(self) -> Lake:
+        """Open the lake, after a probe that it can be written.
+
+        :raises locus_stem.tables.lake.LakeError: the address is wrong, or nothing can be written there.
+        """
+        from locus_stem.tables.lake import Lake
+
+        lake = Lake(self.lake_uri or account_lake_uri(self.conn_id, LocusHook.default_conn_name))
+        lake.check()
+        return lake
+
+    def hook(self) -> LocusHook:
+        """Give the connection's hook."""
+        return LocusHook(self.conn_id)
+
+
+class LocusInventoryOperator(_LocusOperator):
+    """Bring clients, sites, components and their details into the lake, as fresh as asked.
+
+    :param detail_max_age_days: details (install info, model settings, available data) fetched less than so many days
+        ago are not asked for again (templated).
+    :return: rows new, changed and unchanged by table; what was refused; requests.
+    """
+
+    template_fields: Sequence[str] = (*_LocusOperator.template_fields, "detail_max_age_days")
+
+    def __init__(self, *, detail_max_age_days: int | str = 7, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.detail_max_age_days = detail_max_age_days
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        from datetime import UTC, datetime
+
+        from locus_stem.pipelines.inventory import refresh_inventory
+        from locus_stem.pipelines.slot import Turn
+
+        with final_errors():
+            hook, lake = self.hook(), self.lake()
+            with hook.get_conn() as client:
+                turn = Turn(client)
+                result = refresh_inventory(
+                    lake,
+                    hook.partner_id,
+                    datetime.now(UTC).date(),
+                    turn,
+                    detail_max_age_days=int(self.detail_max_age_days),
+                )
+                self._record(lake, context, turn, result)
+        if result.left:
+            give_slot_back()
+        return {table: str(counts) for table, counts in result.counts.items()}
+
+    def _record(self, lake: Lake, context: Context, turn: Turn, result: Any) -> None:
+        from locus_stem.pipelines.report import record_turn
+
+        for line in record_turn(lake, _owner(context), turn.usage(), result):
+            self.log.info("%s", line)
+
+
+class LocusPlanBackfillOperator(_LocusOperator):
+    """Turn the run's params into the fewest data requests, written to staging in batches.
+
+    The run's params are those of the DAG ``locus_daily_backfill``.
+
+    :return: the batches' addresses; an ``extract`` task each.
+    """
+
+    def execute(self, context: Context) -> list[str]:
+        from locus_stem.pipelines.plan import plan_daily_backfill, scope
+        from locus_stem.pipelines.slot import Turn
+
+        dag_run = context["dag_run"]
+        with final_errors():
+            hook, lake = self.hook(), self.lake()
+            partner_id = hook.partner_id
+            with hook.get_conn() as client:
+                planned = plan_daily_backfill(
+                    lake,
+                    context["params"],
+                    partner_id,
+                    scope(dag_run.dag_id, dag_run.run_id),
+                    run_day(context),
+                    Turn(client),
+                    scheduled=str(dag_run.run_type) == "scheduled",
+                )
+        if planned.staging is None:
+            give_slot_back()
+        context["ti"].xcom_push(key=STAGING_KEY, value=planned.staging)
+        return planned.batches
+
+
+class LocusExtractOperator(_LocusOperator):
+    """Extract one batch of data requests into staging.
+
+    A retry, and a turn after the slot was given back, go on where the last one stopped.
+
+    :param batch: address of the batch, from the plan.
+    """
+
+    template_fields: Sequence[str] = (*_LocusOperator.template_fields, "batch")
+
+    def __init__(self, *, batch: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch = batch
+
+    def execute(self, context: Context) -> None:
+        from locus_stem.pipelines.extract import extract_batch
+        from locus_stem.pipelines.slot import Turn
+        from locus_stem.planning.backfill import DataRequest
+        from locus_stem.tables.staging import Staging
+
+        with final_errors():
+            hook, lake = self.hook(), self.lake()
+            folder, _, name = self.batch.rpartition("/")
+            staging = Staging.at(lake, folder)
+            requests = [DataRequest.from_json(item) for item in staging.read_json(f"{name}.json")]
+            number = int(name.removeprefix("batch-"))
+            with hook.get_conn() as client:
+                left = extract_batch(requests, staging.batch(number), Turn(client), _owner(context))
+        if left:
+            give_slot_back()
+
+
+class LoadBackfillOperator(_LocusOperator):
+    """Load what a run has staged, atomically a month, and record its coverage.
+
+    :param staging: address of the run's staging (templated).
+    :return: rows new, changed, unchanged and withdrawn; entities and fields skipped, with the reasons.
+    """
+
+    template_fields: Sequence[str] = (*_LocusOperator.template_fields, "staging")
+
+    def __init__(self, *, staging: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.staging = staging
+
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
+        from locus_stem.pipelines.load import load_backfill
+        from locus_stem.tables.staging import Staging
+
+        with final_errors():
+            lake = self.lake()
+            return load_backfill(lake, Staging.at(lake, self.staging)).to_json()
+
+
+class ReportBackfillOperator(_LocusOperator):
+    """Report a run in the log and in the table `runs`, remove its staging, and give the run its verdict.
+
+    :param plan_task_id: task that planned.
+    :param load_task_id: task that loaded.
+    """
+
+    def __init__(self, *, plan_task_id: str = "plan", load_task_id: str = "load", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan_task_id = plan_task_id
+        self.load_task_id = load_task_id
+
+    def execute(self, context: Context) -> None:
+        from locus_stem.pipelines.plan import scope
+        from locus_stem.pipelines.report import report_backfill
+        from locus_stem.tables.staging import Staging
+
+        ti, dag_run = context["ti"], context["dag_run"]
+        states = ti.get_task_states(
+            dag_id=dag_run.dag_id, task_ids=[self.plan_task_id, self.load_task_id], run_ids=[dag_run.run_id]
+        )[dag_run.run_id]
+        if states.get(self.plan_task_id) != TaskInstanceState.SUCCESS:
+            raise AirflowFailException(f"The run was not planned: see the log of the task {self.plan_task_id!r}")
+        address = ti.xcom_pull(task_ids=self.plan_task_id, key=STAGING_KEY)
+        # A load that an earlier clearing left behind has an XCom but not this run's success.
+        succeeded = states.get(self.load_task_id) == TaskInstanceState.SUCCESS
+        loaded = ti.xcom_pull(task_ids=self.load_task_id) if succeeded else None
+        with final_errors():
+            lake = self.lake()
+            report = report_backfill(
+                lake, Staging.at(lake, address), loaded, {"dag_id": dag_run.dag_id, "run_id": dag_run.run_id}
+            )
+        for line in report.text.splitlines():
+            self.log.info("%s", line)
+        if report.done:
+            Staging(lake, scope(dag_run.dag_id, dag_run.run_id)).remove()
+        if report.failure:
+            raise AirflowFailException(report.failure)
+
+
+def _owner(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the task that uses the API, as in the key of the table `runs`."""
+    ti = context["ti"]
+    return {
+        "dag_id": ti.dag_id,
+        "run_id": ti.run_id,
+        "task_id": ti.task_id,
+        "map_index": -1 if ti.map_index is None else ti.map_index,
+        "try_number": ti.try_number,
+    }

@@ -1,0 +1,53 @@
+"""The inventory: clients, sites and components, and the details of each, as fresh as was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from locus_stem.pipelines.knowledge import (
+    AVAILABLE,
+    CLIENTS,
+    COMPONENTS,
+    INSTALL_INFO,
+    MODEL_SETTINGS,
+    SITES,
+    Refreshed,
+    refresh_details,
+    refresh_lists,
+    stale,
+)
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from locus_stem.pipelines.slot import Turn
+    from locus_stem.tables.lake import Lake
+
+
+def refresh_inventory(lake: Lake, partner_id: int, today: date, turn: Turn, *, detail_max_age_days: int) -> Refreshed:
+    """Fetch and load the partner's lists and every detail older than `detail_max_age_days`.
+
+    A refresh that the end of its turn cut short (`left` is not 0) is called again and goes on with what is left.
+    """
+    counts = refresh_lists(turn.client, lake, partner_id, today, (CLIENTS, SITES, COMPONENTS), max_age_days=0)
+    sites = _ids(lake, "locus_sites", "site_id")
+    components = _ids(lake, "locus_components", "component_id", measuring=True)
+    wanted = [
+        *stale(lake, AVAILABLE["partner"], [partner_id], today, detail_max_age_days),
+        *stale(lake, INSTALL_INFO, sites, today, detail_max_age_days),
+        *stale(lake, MODEL_SETTINGS, sites, today, detail_max_age_days),
+        *stale(lake, AVAILABLE["site"], sites, today, detail_max_age_days),
+        *stale(lake, AVAILABLE["component"], components, today, detail_max_age_days),
+    ]
+    result = refresh_details(lake, wanted, today, turn)
+    result.counts = {**counts, **result.counts}
+    return result
+
+
+def _ids(lake: Lake, table: str, key: str, *, measuring: bool = False) -> list[int]:
+    rows = lake.read(table).to_pylist()
+    return [
+        row[key]
+        for row in rows
+        if row["removed_on"] is None and not (measuring and row["is_conceptual_node"])
+    ]

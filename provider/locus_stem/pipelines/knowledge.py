@@ -1,0 +1,172 @@
+"""What must be known before data is asked for: who there is (lists) and what each has (details).
+
+The lake remembers on which day each list and each detail was fetched (`coverage`, granularity and field empty), so
+that nothing is asked that is fresh, and a turn in the slot that ended early is resumed where it stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from locus_stem.api.locus import LocusEndpoints
+from locus_stem.api.pipeline import answers
+from locus_stem.tables.coverage import Fetch, fetched_on, record_fetches
+from locus_stem.tables.measurements import LoadCounts
+from locus_stem.tables.objects import load_data_available, load_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+    from locus_stem.api.client import LocusClient
+    from locus_stem.api.endpoint import Call, Endpoint
+    from locus_stem.pipelines.slot import Turn
+    from locus_stem.tables.lake import Lake
+
+log = logging.getLogger(__name__)
+
+#: Answers between two commits: few commits, and little to ask again after a kill.
+COMMIT_EVERY = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A complete list of a partner's objects and the table that holds it."""
+
+    table: str
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """Something that is asked of one entity at a time and the table that holds it."""
+
+    table: str
+    entity_type: str
+    endpoint: Endpoint
+
+    def call(self, entity_id: int) -> Call:
+        """Prepare the call for one entity."""
+        return self.endpoint.request(**{f"{self.entity_type}_id": entity_id})
+
+
+CLIENTS = Listing("locus_clients", LocusEndpoints.get_partner_clients)
+SITES = Listing("locus_sites", LocusEndpoints.get_partner_sites)
+COMPONENTS = Listing("locus_components", LocusEndpoints.get_partner_components)
+
+INSTALL_INFO = Detail("locus_install_info", "site", LocusEndpoints.get_installinfo)
+MODEL_SETTINGS = Detail("locus_model_settings", "site", LocusEndpoints.get_modelsettings)
+DATA_AVAILABLE = "locus_data_available"
+AVAILABLE = {
+    "site": Detail(DATA_AVAILABLE, "site", LocusEndpoints.get_site_dataavailable),
+    "component": Detail(DATA_AVAILABLE, "component", LocusEndpoints.get_component_dataavailable),
+    "partner": Detail(DATA_AVAILABLE, "partner", LocusEndpoints.get_site_bulk_dataavailable),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One detail of one entity that is to be fetched."""
+
+    detail: Detail
+    entity_id: int
+
+
+@dataclass(slots=True)
+class Refreshed:
+    """What a refresh did: rows by table, what the API refused and why, and what is left for a next turn."""
+
+    counts: dict[str, LoadCounts]
+    refused: dict[tuple[str, int], str]
+    left: int = 0
+
+
+def refresh_lists(
+    client: LocusClient, lake: Lake, partner_id: int, today: date, listings: Iterable[Listing], *, max_age_days: int
+) -> dict[str, LoadCounts]:
+    """Fetch the lists that the lake doesn't hold from the last `max_age_days` days (0: fetch all) and load them."""
+    counts = {}
+    for listing in listings:
+        fetched = fetched_on(lake, listing.table).get(("partner", str(partner_id)))
+        if fetched and max_age_days and fetched >= today - timedelta(days=max_age_days):
+            continue
+        objects = client.call(listing.endpoint.request(partner_id=partner_id))
+        counts[listing.table] = load_objects(lake, listing.table, objects, complete=True, today=today)
+        record_fetches(lake, listing.table, [Fetch("partner", str(partner_id), today)])
+        log.info("%s: %d listed, %s", listing.table, len(objects), counts[listing.table])
+    return counts
+
+
+def stale(lake: Lake, detail: Detail, entity_ids: Collection[int], today: date, max_age_days: int | None) -> list[Wanted]:
+    """Choose the entities whose detail is older than `max_age_days` (None: that were never fetched)."""
+    fetched = fetched_on(lake, detail.table)
+    oldest = date.min if max_age_days is None else today - timedelta(days=max_age_days - 1)
+    return [
+        Wanted(detail, entity_id)
+        for entity_id in sorted(entity_ids)
+        if fetched.get((detail.entity_type, str(entity_id)), date.min) < oldest
+        or (detail.entity_type, str(entity_id)) not in fetched
+    ]
+
+
+def refresh_details(lake: Lake, wanted: Sequence[Wanted], today: date, turn: Turn) -> Refreshed:
+    """Fetch details one request after another and load them, until done or the turn is over.
+
+    An entity that the API refuses is remembered as asked today and named in the result.
+    """
+    by_call = {item.detail.call(item.entity_id): item for item in wanted}
+    queue = deque(by_call)
+    result = Refreshed({}, {})
+    taken: list[tuple[Wanted, Any]] = []
+    done = 0
+    for outcome in answers(turn.client, _until_over(queue, turn)):
+        item = by_call[outcome.call]
+        if outcome.error is not None:
+            log.warning("%s %d: %s", item.detail.entity_type, item.entity_id, outcome.error)
+            result.refused[item.detail.entity_type, item.entity_id] = str(outcome.error)
+            taken.append((item, None))
+        else:
+            taken.append((item, outcome.answer.payload))
+        done += 1
+        turn.progress("details of sites and components", done, len(wanted))
+        if len(taken) >= COMMIT_EVERY:
+            _load(lake, taken, today, result)
+            taken = []
+    _load(lake, taken, today, result)
+    result.left = len(wanted) - done
+    return result
+
+
+def _until_over(queue: deque[Call], turn: Turn) -> Iterator[Call]:
+    while queue and not turn.over():
+        yield queue.popleft()
+
+
+def _load(lake: Lake, taken: Sequence[tuple[Wanted, Any]], today: date, result: Refreshed) -> None:
+    for table in sorted({item.detail.table for item, _ in taken}):
+        mine = [(item, payload) for item, payload in taken if item.detail.table == table]
+        held = [(item, payload) for item, payload in mine if payload is not None]
+        if table == DATA_AVAILABLE:
+            counts = load_data_available(
+                lake, {(item.detail.entity_type, item.entity_id): payload for item, payload in held}
+            )
+        else:
+            objects = [{"siteId": item.entity_id, **payload} for item, payload in held]
+            counts = load_objects(lake, table, objects, complete=False, today=today)
+        result.counts[table] = result.counts.get(table, LoadCounts()) + counts
+        record_fetches(
+            lake,
+            table,
+            [
+                Fetch(
+                    item.detail.entity_type,
+                    str(item.entity_id),
+                    today,
+                    result.refused.get((item.detail.entity_type, item.entity_id)) if payload is None else None,
+                )
+                for item, payload in mine
+            ],
+        )

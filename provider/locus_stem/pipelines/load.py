@@ -1,0 +1,129 @@
+"""Load what a run has staged: data, then coverage; nothing while a batch is incomplete."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from locus_stem.pipelines.extract import BatchState
+from locus_stem.planning.backfill import DataRequest
+from locus_stem.tables.coverage import Skip, record_coverage, record_skips
+from locus_stem.tables.measurements import Asked, LoadCounts, load_measurements
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from locus_stem.tables.lake import Lake
+    from locus_stem.tables.staging import Staging
+
+log = logging.getLogger(__name__)
+
+
+class IncompleteBatchError(RuntimeError):
+    """A batch has not been answered to its end: loading it would take missing answers for withdrawn values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What loading a run did; small enough for XCom."""
+
+    counts: LoadCounts = field(default_factory=LoadCounts)
+    entities: int = 0
+    skipped: dict[str, str] = field(default_factory=dict)
+    skipped_fields: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Write for XCom."""
+        return asdict(self)
+
+
+def load_backfill(lake: Lake, staging: Staging) -> Loaded:
+    """Load the staged measurements of one run and record their coverage.
+
+    :raises IncompleteBatchError: a batch lacks answers; clear its extract task.
+    """
+    plan = staging.read_json("plan.json")
+    requests: list[DataRequest] = []
+    manifests: list[dict[str, Any]] = []
+    for number in range(plan["batches"]):
+        mine = [DataRequest.from_json(item) for item in staging.read_json(f"batch-{number:04d}.json")]
+        written = staging.batch(number).manifests()
+        left = [request for request in map(BatchState.from_manifests(written).left, mine) if request]
+        if left:
+            raise IncompleteBatchError(
+                f"batch {number} lacks {len(left)} answer(s), the first: {left[0].title}; "
+                "nothing was loaded. Clear the failed extract task: it goes on where it stopped"
+            )
+        requests += mine
+        manifests += written
+    outcome = BatchState.from_manifests(manifests)
+    skipped, bad_fields = _skips(requests, outcome)
+    asked = _asked(manifests, skipped, bad_fields)
+    parts = [manifest["part"] for manifest in manifests if manifest["part"]]
+    table, granularity, level = plan["table"], plan["granularity"], plan["level"]
+    log.info("Loading %d part(s) of %d entities into %s", len(parts), len(asked), table)
+    counts = load_measurements(lake, table, granularity, parts, asked)
+    record_coverage(lake, table, level, granularity, parts, asked)
+    record_skips(lake, table, level, granularity, _skip_records(requests, skipped, bad_fields))
+    return Loaded(
+        counts=counts,
+        entities=len({request.entity_id for request in requests}),
+        skipped={str(entity): reason for entity, reason in sorted(skipped.items())},
+        skipped_fields={str(entity): reasons for entity, reasons in sorted(bad_fields.items())},
+    )
+
+
+def _skips(
+    requests: Sequence[DataRequest], outcome: BatchState
+) -> tuple[dict[int, str], dict[int, dict[str, str]]]:
+    """Tell refused entities from refused fields: an entity all of whose fields are refused is refused itself."""
+    fields: dict[int, set[str]] = {}
+    for request in requests:
+        fields.setdefault(request.entity_id, set()).update(request.group.fields)
+    skipped = dict(outcome.refused)
+    bad_fields = {}
+    for entity, reasons in outcome.refused_fields.items():
+        if fields[entity] <= reasons.keys():
+            skipped.setdefault(entity, next(iter(reasons.values())))
+        elif entity not in skipped:
+            bad_fields[entity] = reasons
+    return skipped, bad_fields
+
+
+def _asked(
+    manifests: Sequence[dict[str, Any]], skipped: dict[int, str], bad_fields: dict[int, dict[str, str]]
+) -> list[Asked]:
+    """Give the scope in which the table must equal the answers: entity, fields and closed window of each slice.
+
+    Requests for the same slice that were sent on both sides of an interval's end give the window that both saw.
+    """
+    ends: dict[tuple[int, str], datetime] = {}
+    items = [item for manifest in manifests for item in manifest["answered"] if item["entity"] not in skipped]
+    for item in items:
+        key = item["entity"], item["slice"]
+        end = datetime.fromisoformat(item["end"])
+        ends[key] = min(end, ends.get(key, end))
+    scopes = []
+    for item in items:
+        fields = tuple(f for f in item["fields"] if f not in bad_fields.get(item["entity"], {}))
+        start, end = datetime.fromisoformat(item["slice"]), ends[item["entity"], item["slice"]]
+        if fields and start < end:
+            scopes.append(Asked(item["entity"], item["site"], item["zone"], fields, start, end))
+    return scopes
+
+
+def _skip_records(
+    requests: Sequence[DataRequest], skipped: dict[int, str], bad_fields: dict[int, dict[str, str]]
+) -> list[Skip]:
+    records = []
+    for request in requests:
+        reasons = bad_fields.get(request.entity_id, {})
+        for name in request.group.fields:
+            reason = skipped.get(request.entity_id) or reasons.get(name)
+            if reason:
+                records.append(
+                    Skip(request.entity_id, name, reason, request.zone, request.slice.start, request.slice.end)
+                )
+    return records

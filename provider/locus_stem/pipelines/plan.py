@@ -1,0 +1,139 @@
+"""Plan a backfill: from the params and what the lake knows to batches of the fewest requests, written to staging."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from locus_stem.pipelines.knowledge import (
+    AVAILABLE,
+    CLIENTS,
+    COMPONENTS,
+    DATA_AVAILABLE,
+    SITES,
+    refresh_details,
+    refresh_lists,
+    stale,
+)
+from locus_stem.planning.backfill import chosen_entities, plan_backfill
+from locus_stem.planning.batches import batches
+from locus_stem.planning.params import BackfillParams
+from locus_stem.tables.coverage import last_day
+from locus_stem.tables.staging import Staging
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from locus_stem.pipelines.slot import Turn
+    from locus_stem.planning.backfill import BackfillPlan
+    from locus_stem.tables.lake import Lake
+
+log = logging.getLogger(__name__)
+
+#: The lists are asked for again when the inventory hasn't fetched them since the day before.
+LISTS_MAX_AGE_DAYS = 1
+#: Reckoned for a request where this run has measured none. Low on purpose: a batch that turns out longer than a turn in
+#: the slot is cut there, while one that is too short leaves the slot idle.
+SECONDS_A_REQUEST = 0.1
+TABLES = {"site": "locus_site_data", "component": "locus_component_data"}
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What planning a run gave."""
+
+    staging: str | None
+    batches: list[str] = field(default_factory=list)
+    requests: int = 0
+    left: int = 0
+
+
+def scope(dag_id: str, run_id: str) -> str:
+    """Name a run's folder in staging; ids of runs hold characters that folders can't."""
+    return f"{dag_id}/{hashlib.sha256(run_id.encode()).hexdigest()[:16]}"
+
+
+def plan_daily_backfill(
+    lake: Lake, raw_params: Mapping[str, Any], partner_id: int, run_scope: str, run_day: date, turn: Turn, *, scheduled: bool
+) -> Planned:
+    """Plan one run of the backfill and write its batches.
+
+    Asked of the API is only what the lake doesn't have fresh: the lists, and what data new entities have.
+
+    :param run_day: the UTC date of the run's data interval.
+    :param scheduled: a scheduled run reaches back to the last day that `coverage` shows, at most 31 days.
+    :return: `left` is not 0 where the turn ended before all was known: then it is called again.
+    :raises locus_stem.planning.params.ParamError: a param is wrong; no data request has been made.
+    """
+    granularity = str(raw_params.get("granularity") or "hourly")
+    table = TABLES.get(str(raw_params.get("level") or "site"), "locus_site_data")
+    params = BackfillParams.from_raw(
+        raw_params,
+        day=run_day,
+        last_covered=last_day(lake, table, granularity) if scheduled else None,
+        scheduled=scheduled,
+    )
+    today = datetime.now(UTC).date()
+    listings = (SITES, CLIENTS) if params.level == "site" else (SITES, CLIENTS, COMPONENTS)
+    refresh_lists(turn.client, lake, partner_id, today, listings, max_age_days=LISTS_MAX_AGE_DAYS)
+    sites = lake.read("locus_sites").to_pylist()
+    components = lake.read("locus_components").to_pylist() if params.level == "component" else []
+
+    chosen = chosen_entities(params, sites, components)
+    new = stale(lake, AVAILABLE[params.level], [entity.entity_id for entity in chosen.entities], today, None)
+    refreshed = refresh_details(lake, new, today, turn)
+    if refreshed.left:
+        log.info("The slot is given back to others; %d entities' available data is left to ask for", refreshed.left)
+        return Planned(None, left=refreshed.left)
+
+    plan = plan_backfill(
+        params,
+        sites=sites,
+        components=components,
+        clients=lake.read("locus_clients").to_pylist(),
+        available=lake.read(DATA_AVAILABLE, filters=[("entity_type", "=", params.level)]).to_pylist(),
+        now=datetime.now(UTC),
+    )
+    for note in plan.notes:
+        log.warning("%s", note)
+    return _write(lake, plan, params, run_scope, refreshed.refused, turn)
+
+
+def _write(
+    lake: Lake, plan: BackfillPlan, params: BackfillParams, run_scope: str, refused: Mapping[tuple[str, int], str], turn: Turn
+) -> Planned:
+    usage = turn.usage()
+    measured = usage.api_seconds / usage.requests if usage.requests else SECONDS_A_REQUEST
+    staging = Staging(lake, f"{run_scope}/{uuid.uuid4().hex[:12]}")
+    split = [] if params.plan_only else batches(plan.requests, measured)
+    names = [f"batch-{number:04d}" for number in range(len(split))]
+    for name, requests in zip(names, split, strict=True):
+        staging.write_json(f"{name}.json", [request.to_json() for request in requests])
+    staging.write_json(
+        "plan.json",
+        {
+            "table": TABLES[params.level],
+            "level": params.level,
+            "granularity": params.granularity,
+            "start": params.start.isoformat(),
+            "end": params.end.isoformat(),
+            "plan_only": params.plan_only,
+            "requests": len(plan.requests),
+            "entities": len({request.entity_id for request in plan.requests}),
+            "batches": len(split),
+            "seconds_a_request": measured,
+            "skipped": {str(item.entity.entity_id): item.reason for item in plan.skipped},
+            "refused": {str(entity): reason for (_, entity), reason in refused.items()},
+            "usage": usage.to_json(),
+        },
+    )
+    log.info(
+        "%s %s from %s to %s (exclusive): %d requests for %d entities in %d batches, about %.0f s of API time",
+        params.level, params.granularity, params.start, params.end, len(plan.requests),
+        len({request.entity_id for request in plan.requests}), len(split), len(plan.requests) * measured,
+    )  # fmt: skip
+    return Planned(staging.uri, [f"{staging.uri}/{name}" for name in names], len(plan.requests))

@@ -1,0 +1,148 @@
+"""The end of a run: what it asked, what it loaded, whom it skipped, written for people and into `runs`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from locus_stem.pipelines.slot import Usage
+from locus_stem.tables.measurements import LoadCounts
+from locus_stem.tables.runs import add_run, record_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from locus_stem.pipelines.knowledge import Refreshed
+    from locus_stem.tables.lake import Lake
+    from locus_stem.tables.staging import Staging
+
+#: A run in which the API refuses more than this share of the entities fails, after loading the rest.
+REFUSED_SHARE = 0.10
+#: So many skipped entities are named one by one in the log.
+NAMED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A run's report: its text, whether its staging has served, and why the run must fail, if it must."""
+
+    text: str
+    done: bool
+    failure: str | None
+
+
+def report_backfill(
+    lake: Lake, staging: Staging, loaded: Mapping[str, Any] | None, run: Mapping[str, Any]
+) -> Report:
+    """Sum up one run of a backfill, write its tasks into `runs`, and say whether it must fail.
+
+    :param loaded: what the load task gave; None if it didn't run.
+    :param run: dag_id and run_id.
+    """
+    plan = staging.read_json("plan.json")
+    tasks: dict[tuple[Any, ...], Usage] = {("plan", -1, 1): Usage.from_json(plan["usage"])}
+    extracting = Usage()
+    for number in range(plan["batches"]):
+        for manifest in staging.batch(number).manifests():
+            owner, usage = manifest["owner"], Usage.from_json(manifest["usage"])
+            key = (owner["task_id"], owner["map_index"], owner["try_number"])
+            tasks[key] = tasks.get(key, Usage()) + usage
+            extracting += usage
+    record_runs(lake, [_row(run, key, usage) for key, usage in tasks.items()])
+    if loaded:
+        record_runs(lake, [_row(run, ("load", -1, 1), Usage(), loaded)])
+    text = _text(plan, extracting, sum(tasks.values(), Usage()), loaded)
+    return Report(text, loaded is not None or not plan["batches"], _failure(plan, loaded))
+
+
+def record_turn(lake: Lake, owner: Mapping[str, Any], usage: Usage, refreshed: Refreshed) -> list[str]:
+    """Write one turn of the inventory into `runs`, on top of the try's earlier turns; return the report's lines."""
+    key = (owner["task_id"], owner["map_index"], owner["try_number"])
+    run = {"dag_id": owner["dag_id"], "run_id": owner["run_id"]}
+    counts = asdict(sum(refreshed.counts.values(), LoadCounts()))
+    row = _row(run, key, usage, {"counts": counts, "skipped": refreshed.refused})
+    add_run(lake, row)
+    lines = [
+        f"requests: {usage.requests} ({_statuses(usage)}), retries: {usage.retries}, "
+        f"429s: {usage.by_status.get('429', 0)}",
+        f"API time: {usage.api_seconds:.1f} s of {usage.wall_seconds:.1f} s",
+        *(f"{table}: {counts}" for table, counts in refreshed.counts.items()),
+        f"refused: {len(refreshed.refused)}",
+        *(f"  {kind} {entity}: {reason}" for (kind, entity), reason in list(refreshed.refused.items())[:NAMED]),
+    ]
+    if refreshed.left:
+        lines.append(f"{refreshed.left} details are left; the slot is given back to others in between")
+    return lines
+
+
+def _row(
+    run: Mapping[str, Any], key: tuple[Any, ...], usage: Usage, loaded: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    counts = loaded["counts"] if loaded else {}
+    now = datetime.now(UTC)
+    return {
+        **run,
+        "task_id": key[0],
+        "map_index": key[1],
+        "try_number": key[2],
+        "started": usage.started or now,
+        "ended": usage.ended or now,
+        "requests": usage.requests,
+        "answered_by_status": usage.by_status,
+        "retries": usage.retries,
+        "api_seconds": usage.api_seconds,
+        **{f"rows_{kind}": counts.get(kind, 0) for kind in ("new", "changed", "unchanged", "withdrawn")},
+        "entities_skipped": len(loaded["skipped"]) if loaded else 0,
+    }
+
+
+def _text(plan: Mapping[str, Any], extracting: Usage, total: Usage, loaded: Mapping[str, Any] | None) -> str:
+    lines = [
+        f"{plan['table']}: {plan['level']} {plan['granularity']} from {plan['start']} to {plan['end']} (exclusive)",
+        f"planned: {plan['requests']} requests for {plan['entities']} entities in {plan['batches']} batches, "
+        f"about {plan['requests'] * plan['seconds_a_request']:.0f} s of API time",
+    ]
+    if plan["plan_only"]:
+        return "\n".join([*lines, "plan_only: nothing was asked for and nothing loaded"])
+    wall = extracting.wall_seconds
+    lines += [
+        f"requests: {total.requests} ({_statuses(total)}), retries: {total.retries}, "
+        f"429s: {total.by_status.get('429', 0)}",
+        f"API time: {total.api_seconds:.1f} s"
+        + (f"; {extracting.api_seconds / wall:.0%} of the {wall:.1f} s that extracting took" if wall else ""),
+    ]
+    if loaded is None:
+        return "\n".join([*lines, "rows: nothing was loaded"])
+    counts = loaded["counts"]
+    lines.append(
+        f"rows: {counts['new']} new, {counts['changed']} changed, {counts['unchanged']} unchanged, "
+        f"{counts['withdrawn']} withdrawn"
+    )
+    skipped = {**plan["skipped"], **plan["refused"], **loaded["skipped"]}
+    lines.append(f"entities skipped: {len(skipped)}")
+    lines += [f"  {plan['level']} {entity}: {reason}" for entity, reason in list(skipped.items())[:NAMED]]
+    if len(skipped) > NAMED:
+        lines.append(f"  and {len(skipped) - NAMED} more: see the column skipped of the table coverage")
+    for entity, reasons in loaded["skipped_fields"].items():
+        lines += [f"  {plan['level']} {entity}, field {name}: {reason}" for name, reason in reasons.items()]
+    return "\n".join(lines)
+
+
+def _statuses(usage: Usage) -> str:
+    return ", ".join(f"{count} x {status}" for status, count in sorted(usage.by_status.items())) or "none"
+
+
+def _failure(plan: Mapping[str, Any], loaded: Mapping[str, Any] | None) -> str | None:
+    if plan["plan_only"] or not plan["batches"]:
+        return None
+    if loaded is None:
+        return "Nothing was loaded, because a batch failed. Clear the failed extract or load task: it goes on where it stopped"
+    refused = {**plan["refused"], **loaded["skipped"]}
+    entities = loaded["entities"] + len(plan["refused"])
+    if len(refused) > REFUSED_SHARE * entities:
+        return (
+            f"The API refused {len(refused)} of {entities} entities, more than {REFUSED_SHARE:.0%}; the rest is loaded. "
+            "The report names them: check the account's permissions, or leave them out with site_ids / component_ids"
+        )
+    return None

@@ -1,0 +1,81 @@
+"""From a data answer to rows: pure, so that exactness is tested without a server."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from locus_stem.planning.intervals import local_date
+from locus_stem.planning.timestamps import interval_start_from_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from locus_stem.planning.backfill import DataRequest
+
+log = logging.getLogger(__name__)
+
+
+class UnfitAnswerError(ValueError):
+    """An answer that is well-formed JSON but holds what no data row can hold."""
+
+
+def measurement_rows(answer: Sequence[Any], request: DataRequest, closed_end: datetime) -> pa.Table:
+    """Make the rows of one data answer: entity_id, ts (UTC), local_date, and a float64 column a field.
+
+    Kept is what starts in ``[slice start, closed_end)``: the API's ``end`` may be inclusive, and an interval still
+    open waits for the next run. A field left out of a row is null: neither zero nor missing.
+
+    :raises UnfitAnswerError: a row is not an object, has no readable ``ts``, or a value that is no finite number.
+    """
+    fields = request.group.fields
+    kept: dict[datetime, tuple[Any, ...]] = {}
+    strangers = repeated = 0
+    for row in answer:
+        if not isinstance(row, dict):
+            raise UnfitAnswerError(f"a data row is {type(row).__name__}, not an object")
+        if str(row.get("id")) != str(request.entity_id):
+            strangers += 1
+            continue
+        try:
+            ts = interval_start_from_answer(row["ts"], request.zone, request.granularity)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnfitAnswerError(f"a data row's ts is not readable: {str(row.get('ts'))[:40]!r}") from error
+        if request.slice.start <= ts < closed_end:
+            repeated += ts in kept
+            kept[ts] = tuple(row.get(field) for field in fields)
+    if strangers:
+        log.warning("%s: %d row(s) of another id were left out", request.title, strangers)
+    if repeated:
+        log.warning("%s: %d timestamp(s) came twice; the last row of each was kept", request.title, repeated)
+    return _table(kept, fields, request)
+
+
+def _table(kept: dict[datetime, tuple[Any, ...]], fields: Sequence[str], request: DataRequest) -> pa.Table:
+    columns = list(zip(*kept.values(), strict=True)) if kept else [()] * len(fields)
+    arrays: dict[str, pa.Array] = {
+        "entity_id": pa.array([request.entity_id] * len(kept), pa.int64()),
+        "ts": pa.array(list(kept), pa.timestamp("us", tz="UTC")),
+        "local_date": pa.array([local_date(ts, request.zone) for ts in kept], pa.date32()),
+    }
+    for field, values in zip(fields, columns, strict=True):
+        arrays[field] = pa.array([_number(value, field) for value in values], pa.float64())
+    return pa.table(arrays)
+
+
+def _number(value: object, field: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UnfitAnswerError(f"field {field} holds {type(value).__name__}, not a number")
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise UnfitAnswerError(f"field {field} holds a number past float64") from error
+    if not math.isfinite(number):
+        raise UnfitAnswerError(f"field {field} holds {number}")
+    return number
