@@ -217,9 +217,12 @@ def _list(name: str, raw: Mapping[str, Any], needed: str) -> list[Any] | None:
     items = value.split(",") if isinstance(value, str) else value
     if isinstance(items, int) and not isinstance(items, bool):
         items = [items]
-    if not isinstance(items, list | tuple) or not items:
+    if isinstance(items, list | tuple):
+        # the form's text box makes an item of every line, the empty last one too
+        items = [item for item in items if not isinstance(item, str) or item.strip()]
+    if not isinstance(items, list) or not items:
         raise ParamError(name, value, needed)
-    return list(items)
+    return items
 
 
 def _flag(name: str, raw: Mapping[str, Any]) -> bool:
