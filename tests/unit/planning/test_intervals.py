@@ -120,6 +120,8 @@ def test_where_the_old_date_is_shown_again_after_midnight_its_intervals_count_fo
         day - timedelta(days=1): 3,
         day: 97,
     }
+    shown_again = datetime(2010, 11, 7, 2, 45, tzinfo=UTC)
+    assert expected_by_date(shown_again, end, zone, "15min") == {day - timedelta(days=1): 3, day: 96}
 
 
 def test_a_skipped_day_has_no_intervals() -> None:
