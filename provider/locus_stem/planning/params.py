@@ -22,7 +22,8 @@ __all__ = ["BackfillParams", "ParamError"]
 FIRST_DATE, LAST_DATE = date(1970, 1, 1), date(2100, 12, 31)
 LEVELS = ("site", "component")
 DEFAULT_LOOKBACK_DAYS = 7
-LONGEST_REACH_BACK = timedelta(days=31)
+#: With the run's own day a range of 31 days: below daily that is still one request.
+LONGEST_REACH_BACK = timedelta(days=30)
 _DAY = timedelta(days=1)
 _DATE_FIRST = re.compile(
     r"\d{4}-\d\d-\d\d(T|\s|$)"
@@ -88,7 +89,7 @@ class BackfillParams:
         """Read raw DAG params.
 
         Null ``start`` and ``end`` mean [day - lookback, day + 1). A scheduled run then also reaches back to
-        the last covered day, at most 31 days before its own. At monthly and yearly the start is then moved to
+        the last covered day, for a range of at most 31 days. At monthly and yearly the start is then moved to
         the first day of its month or year, so that an interval that closed yesterday is in the range.
         ``start`` alone goes up to and with the run's day. ``lookback_days`` counts only where both are null.
 

@@ -36,6 +36,12 @@ class DataRequest:
         return replace(self, group=group)
 
     @property
+    def title(self) -> str:
+        """Name the request for people: the entity, the granularity and the kept period."""
+        kept = f"{self.slice.start:%Y-%m-%dT%H:%MZ} to {self.slice.end:%Y-%m-%dT%H:%MZ}"
+        return f"{self.entity_type} {self.entity_id} {self.granularity} {kept}"
+
+    @property
     def key(self) -> str:
         """A text that is the same for the same request in every process, and for no other."""
         asked = self.to_json()

@@ -57,11 +57,11 @@ def test_the_lookback_is_counted_from_the_runs_day(lookback: int | str) -> None:
         (date(2024, 3, 9), date(2024, 3, 3)),
         (date(2024, 3, 20), date(2024, 3, 3)),
         (date(2024, 2, 20), date(2024, 2, 20)),
-        (date(2024, 2, 8), date(2024, 2, 8)),
-        (date(2023, 1, 1), date(2024, 2, 8)),
+        (date(2024, 2, 9), date(2024, 2, 8)),
+        (date(2023, 1, 1), date(2024, 2, 9)),
     ],
 )
-def test_a_scheduled_run_reaches_back_to_the_last_covered_day_at_most_31_days(
+def test_a_scheduled_run_reaches_back_to_the_last_covered_day_for_at_most_31_days(
     last_covered: date | None, start: date
 ) -> None:
     params = read({}, last_covered=last_covered, scheduled=True)
