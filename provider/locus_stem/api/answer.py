@@ -1,0 +1,259 @@
+"""From an answer's bytes to what was asked for, or to the typed error that it means. No IO."""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from locus_stem.api.errors import (
+    ApiError,
+    BadRequestError,
+    MalformedAnswerError,
+    NotFoundError,
+    OversizedAnswerError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RedirectedError,
+    ServerError,
+    TokenRejectedError,
+    TransportError,
+)
+from locus_stem.api.wire import Lost, RawAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from locus_stem.api.endpoint import Call
+    from locus_stem.api.errors import RefusedError
+
+#: Characters of the API's own message that an error carries.
+MESSAGE_LENGTH = 200
+#: Longest body that is taken, in bytes, as sent and as decompressed.
+MAX_BODY_BYTES = 64 * 2**20
+
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a call was answered.
+
+    :param payload: what stands under the endpoint's answer key; the whole object without it.
+    :param asked_at: own clock in UTC when the request was sent.
+    :param server_date: the answer's Date header, None where there is none.
+    """
+
+    payload: Any
+    asked_at: datetime
+    server_date: datetime | None
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads answers.
+
+    :param scrub: takes secrets out of a text: whatever the server wrote goes through it into an error.
+    :param max_body_bytes: longest decompressed body.
+    """
+
+    scrub: Callable[[str], str]
+    max_body_bytes: int = MAX_BODY_BYTES
+
+    def error(
+        self,
+        sent: RawAnswer | Lost,
+        path: str,
+        read_refusal: Callable[[int, str, str], RefusedError | None] | None = None,
+    ) -> ApiError | None:
+        """Give the error that an answer's status or its absence means, None where there is a body to read."""
+        if isinstance(sent, Lost):
+            if sent.kind == "oversized":
+                return OversizedAnswerError(sent.detail, path=path)
+            return TransportError(self.scrub(f"{sent.kind}: {sent.detail}"), path=path)
+        if 200 <= sent.status < 300:
+            return None
+        return self._status_error(sent.status, self._said(sent, path), sent.headers, path, read_refusal)
+
+    def object(self, raw: RawAnswer, path: str) -> dict[str, Any]:
+        """Read a body that must be a JSON object whose `statusCode`, if any, is a success.
+
+        :raises ApiError: it is something else, or its `statusCode` means that error.
+        """
+        return self._object(raw, path, None)
+
+    def answer(self, raw: RawAnswer, call: Call) -> Answer:
+        """Read the answer to a call.
+
+        :raises ApiError: the answer can't be read, or its `statusCode` means that error.
+        """
+        endpoint, path = call.endpoint, call.path
+        body = self._object(raw, path, endpoint.read_refusal)
+        payload: Any = body
+        if endpoint.answer_key is not None:
+            if endpoint.answer_key not in body:
+                raise MalformedAnswerError(
+                    f"the answer has no {endpoint.answer_key!r}", path=path, status=raw.status
+                )
+            payload = body[endpoint.answer_key]
+        if endpoint.many:
+            if not isinstance(payload, list) or not all(isinstance(item, dict) for item in payload):
+                raise MalformedAnswerError(
+                    f"{endpoint.answer_key!r} is not a list of objects", path=path, status=raw.status
+                )
+            for item in payload:  # sites come with a statusCode each
+                item.pop("statusCode", None)
+        return Answer(payload, raw.asked_at, _date(raw.headers.get("date")), call)
+
+    def _object(
+        self, raw: RawAnswer, path: str, read_refusal: Callable[[int, str, str], RefusedError | None] | None
+    ) -> dict[str, Any]:
+        body = _json(self._body(raw, path), path)
+        if not isinstance(body, dict):
+            raise MalformedAnswerError("the answer is JSON, but not an object", path=path, status=raw.status)
+        status = _status_in(body)
+        if not 200 <= status < 300:
+            raise self._status_error(status, _message(body), raw.headers, path, read_refusal)
+        body.pop("statusCode", None)
+        return body
+
+    def _said(self, raw: RawAnswer, path: str) -> str:
+        """Give an error's own message, empty where it has none that tells something."""
+        try:
+            return _message(_json(self._body(raw, path), path))
+        except OversizedAnswerError:
+            return ""
+        except MalformedAnswerError:
+            text = raw.body[:4096].decode("utf-8", "replace").strip()
+            is_plain = raw.headers.get("content-type", "").startswith("text/plain")
+            return text if is_plain else ""
+
+    def _body(self, raw: RawAnswer, path: str) -> bytes:
+        encoding = raw.headers.get("content-encoding", "identity").strip().lower()
+        if encoding in {"", "identity"}:
+            return raw.body
+        if encoding not in {"gzip", "x-gzip"}:
+            raise MalformedAnswerError(
+                f"the answer is encoded as {encoding[:20]!r}, which was not asked for", path=path
+            )
+        return self._gunzip(raw.body, path)
+
+    def _gunzip(self, packed: bytes, path: str) -> bytes:
+        parts, left = [], self.max_body_bytes
+        try:
+            while packed:
+                member = zlib.decompressobj(_GZIP)
+                part = member.decompress(packed, left + 1)
+                left -= len(part)
+                if left < 0:
+                    raise OversizedAnswerError(
+                        f"the answer is longer than {self.max_body_bytes} bytes", path=path
+                    )
+                if not member.eof:
+                    raise MalformedAnswerError("the compressed answer is cut off", path=path)
+                parts.append(part)
+                packed = member.unused_data
+        except zlib.error:
+            raise MalformedAnswerError("the answer says that it is gzip, but is not", path=path) from None
+        return b"".join(parts)
+
+    def _status_error(
+        self,
+        status: int,
+        said: str,
+        headers: Mapping[str, str],
+        path: str,
+        read_refusal: Callable[[int, str, str], RefusedError | None] | None,
+    ) -> ApiError:
+        # scrubbed before it is shortened: half a secret would no longer be found
+        said = " ".join(self.scrub(said).split())
+        said = "".join(char if char.isprintable() else "?" for char in said)
+        said = said if len(said) <= MESSAGE_LENGTH else f"{said[:MESSAGE_LENGTH]}…"
+        problem = f"HTTP {status}: {said}" if said else f"HTTP {status}"
+        retry_after = _retry_after(headers)
+        match status:
+            case 401:
+                return TokenRejectedError(problem, path=path, status=status)
+            case 429:
+                return RateLimitedError(problem, path=path, status=status, retry_after=retry_after)
+            case 408:
+                return TransportError(problem, path=path, status=status, retry_after=retry_after)
+            case _ if status >= 500:
+                return ServerError(problem, path=path, status=status, retry_after=retry_after)
+            case _ if 300 <= status < 400:
+                where = urlsplit(headers.get("location", "")).netloc.rpartition("@")[2]
+                to = f" to {where}" if where else ""
+                return RedirectedError(self.scrub(f"{problem}: redirected{to}"), path=path, status=status)
+            case _ if status < 400:
+                return MalformedAnswerError(f"the answer's statusCode is {status}", path=path, status=status)
+        if read_refusal is not None and (refusal := read_refusal(status, said, path)) is not None:
+            return refusal
+        kinds: dict[int, type[RefusedError]] = {403: PermissionDeniedError, 404: NotFoundError}
+        return kinds.get(status, BadRequestError)(problem, path=path, status=status)
+
+
+def _json(body: bytes, path: str) -> Any:
+    if not body.strip():
+        raise MalformedAnswerError("the answer is empty", path=path)
+    try:
+        return json.loads(body, parse_constant=_no_constant)
+    except (ValueError, RecursionError):  # ValueError: no JSON, no UTF-8, NaN, a number too long
+        raise MalformedAnswerError(f"the answer ({len(body)} bytes) is not JSON", path=path) from None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _status_in(body: Mapping[str, Any]) -> int:
+    status = body.get("statusCode", 200)
+    errors = body.get("errors")
+    if isinstance(errors, list) and errors and isinstance(errors[0], dict):  # Stem
+        status = errors[0].get("code", 400)
+    if isinstance(status, str) and status.isascii() and status.isdigit():
+        status = int(status)
+    if isinstance(status, bool) or not isinstance(status, int):
+        return 0
+    return status
+
+
+def _message(body: Any) -> str:
+    """Give the API's own message: Locus' `message`, OAuth's `error_description`, Stem's list of `errors`."""
+    if not isinstance(body, dict):
+        return ""
+    errors = body.get("errors")
+    if isinstance(errors, list):
+        return "; ".join(filter(None, map(_message, errors)))
+    said = [body[key] for key in ("error", "error_description", "message") if isinstance(body.get(key), str)]
+    return ": ".join(said)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read Retry-After, seconds or an HTTP date; None where there is none that can be read."""
+    text = headers.get("retry-after", "").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        until = _date(text)
+        if until is None:
+            return None
+        # the server's own clock, where it shows it: ours may differ
+        now = _date(headers.get("date")) or datetime.now(UTC)
+        seconds = (until - now).total_seconds()
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _date(text: str | None) -> datetime | None:
+    if not text:
+        return None
+    try:
+        parsed = parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

@@ -1,0 +1,226 @@
+"""Many calls, one request in flight: answers are read on the caller's thread while the next request is out.
+
+From an answer's last byte to the next request the API idles. So the sending thread does nothing in between
+but send: an answer is handed over only once the next request is out; reading it would take the interpreter
+from the sending thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, Self
+
+from locus_stem.api.errors import ApiError, RefusedError
+from locus_stem.api.session import Link, StoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from locus_stem.api.answer import Answer
+    from locus_stem.api.endpoint import Call
+    from locus_stem.api.flow import Exchange
+    from locus_stem.api.wire import RawAnswer
+
+#: Answers that wait to be read, at most; one more is held back until the next request is out.
+AHEAD = 2
+
+
+class Sender(Protocol):
+    """What a pipeline sends with: a synchronous client."""
+
+    def begin(self, call: Call) -> Exchange:
+        """Set a call on its way."""
+
+    def receive(self, exchange: Exchange, link: Link) -> RawAnswer:
+        """Send it until there is an answer to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a call: an answer, or a refusal of it alone."""
+
+    call: Call
+    answer: Answer | None
+    error: RefusedError | None
+
+
+def answers(client: Sender, calls: Iterable[Call]) -> Iterator[Outcome]:
+    """Send calls one after another and give what became of each, mostly in their order.
+
+    :param calls: taken one by one, on the sending thread, when the next request can go out. It must not wait
+        for outcomes; calls that follow from one go into a :class:`Pipeline`, or into a later run.
+    :raises FatalError: nothing more will work; the answers before it were given.
+    :raises RetriableError: a call still fails at its budget's end; the answers before it were given.
+    """
+    with Pipeline(client, calls) as pipeline:
+        yield from pipeline
+
+
+class Pipeline:
+    """Like :func:`answers`, and takes calls that follow from outcomes.
+
+    A context manager: at its end the sending thread has ended and no request is in flight. A wait ends at
+    once, a request that is out is waited for: the API counts it until it is answered.
+    """
+
+    def __init__(self, client: Sender, calls: Iterable[Call] = ()) -> None:
+        self._client = client
+        self._calls = iter(calls)
+        self._first: deque[Exchange] = deque()
+        self._last: deque[Exchange] = deque()
+        self._held: tuple[Exchange, RawAnswer | RefusedError] | None = None
+        self._ready: deque[tuple[Exchange, RawAnswer | RefusedError]] = deque()
+        self._open = 0
+        self._exhausted = False
+        self._failure: BaseException | None = None
+        self._changed = threading.Condition()
+        self._link = Link(idle=self._hand_over)
+        self._thread = threading.Thread(target=self._send_all, name="locus-stem-api", daemon=True)
+        self._started = False
+
+    def put(self, call: Call, *, front: bool = False) -> None:
+        """Add a call, before all others or after them."""
+        with self._changed:
+            self._open += 1
+            if front:
+                self._first.appendleft(self._client.begin(call))
+            else:
+                self._last.append(self._client.begin(call))
+            self._changed.notify_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Send nothing more and wait for the request that is out, if any."""
+        with self._changed:
+            self._link.stop.set()
+            self._changed.notify_all()
+        if self._started:
+            self._thread.join()
+
+    def __iter__(self) -> Iterator[Outcome]:
+        if not self._started:
+            self._started = True
+            self._thread.start()
+        while (item := self._next()) is not None:
+            exchange, received = item
+            outcome = self._read(exchange, received)
+            if outcome is not None:
+                with self._changed:
+                    self._open -= 1
+                yield outcome
+
+    # On the caller's thread.
+
+    def _next(self) -> tuple[Exchange, RawAnswer | RefusedError] | None:
+        with self._changed:
+            self._changed.wait_for(self._has_news)
+            if self._ready:
+                item = self._ready.popleft()
+                self._changed.notify_all()
+                return item
+        self.close()
+        if self._failure is not None:
+            raise self._failure
+        return None
+
+    def _has_news(self) -> bool:
+        ended = self._failure is not None or self._link.stop.is_set() or (self._exhausted and not self._open)
+        return bool(self._ready) or ended
+
+    def _read(self, exchange: Exchange, received: RawAnswer | RefusedError) -> Outcome | None:
+        """Read an answer; None where its call is to be sent again."""
+        try:
+            if isinstance(received, RefusedError):
+                return Outcome(exchange.call, None, received)
+            return Outcome(exchange.call, exchange.read(received), None)
+        except ApiError as error:
+            return self._set_back(exchange, error)
+
+    def _set_back(self, exchange: Exchange, error: ApiError) -> Outcome | None:
+        try:
+            exchange.setback(error)
+        except RefusedError as refusal:
+            return Outcome(exchange.call, None, refusal)
+        except ApiError:
+            self.close()
+            raise
+        with self._changed:
+            self._first.appendleft(exchange)
+            self._changed.notify_all()
+        return None
+
+    # On the sending thread.
+
+    def _send_all(self) -> None:
+        try:
+            while (exchange := self._take()) is not None:
+                received: RawAnswer | RefusedError
+                try:
+                    received = self._client.receive(exchange, self._link)
+                except RefusedError as error:
+                    received = error
+                self._hand_over()
+                self._held = exchange, received
+        except StoppedError:
+            pass
+        except BaseException as error:  # noqa: BLE001 - raised again on the caller's thread
+            self._hand_over()
+            with self._changed:
+                self._failure = error
+                self._changed.notify_all()
+
+    def _take(self) -> Exchange | None:
+        """Give the next exchange, waiting for one if need be; None at the end."""
+        while True:
+            if self._link.stop.is_set():
+                return None
+            exchange = self._at_once()
+            if exchange is not None:
+                return exchange
+            self._hand_over()
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: (
+                        self._link.stop.is_set()
+                        or self._first
+                        or self._last
+                        or (not self._exhausted and self._room())
+                    )
+                )
+
+    def _at_once(self) -> Exchange | None:
+        with self._changed:
+            if not self._room():
+                return None
+            if self._first:
+                return self._first.popleft()
+        if not self._exhausted:
+            call = next(self._calls, None)
+            with self._changed:
+                if call is not None:
+                    self._open += 1
+                    return self._client.begin(call)
+                self._exhausted = True
+                self._changed.notify_all()
+        with self._changed:
+            return self._last.popleft() if self._last else None
+
+    def _room(self) -> bool:
+        return len(self._ready) < AHEAD
+
+    def _hand_over(self) -> None:
+        if self._held is not None:
+            with self._changed:
+                self._ready.append(self._held)
+                self._held = None
+                self._changed.notify_all()
+
+
+__all__ = ["Outcome", "Pipeline", "Sender", "answers"]

@@ -1,0 +1,65 @@
+"""How long the same request is tried again: full-jitter backoff within a budget of time, not of tries."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from locus_stem.api.errors import OversizedAnswerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from locus_stem.api.errors import RetriableError
+
+#: Seconds from a request's first sending after which it isn't sent again.
+BUDGET_SECONDS = 300.0
+#: Seconds that are never waited in one piece: a task would hold its slot for nothing.
+LONGEST_WAIT = 120.0
+#: Bounds in seconds of the first and of any backoff.
+FIRST_BACKOFF = 0.5
+LONGEST_BACKOFF = 30.0
+
+
+class Retries:
+    """The tries of one request, requests for tokens on its behalf included.
+
+    :param budget: seconds within which a new try may begin; they run from the first :meth:`begin`.
+    :param clock: monotonic, in seconds.
+    :param jitter: random number between two bounds.
+    """
+
+    def __init__(
+        self,
+        budget: float,
+        clock: Callable[[], float],
+        jitter: Callable[[float, float], float] = random.uniform,  # noqa: S311 - not a secret
+    ) -> None:
+        self._budget = budget
+        self._clock = clock
+        self._jitter = jitter
+        self._began: float | None = None
+        self._failures = 0
+
+    def begin(self) -> None:
+        """Let the budget run, unless it runs already."""
+        if self._began is None:
+            self._began = self._clock()
+
+    def wait_after(self, error: RetriableError) -> float:
+        """Give the seconds to wait before the request is sent again.
+
+        :raises RetriableError: `error` itself, where the budget doesn't allow another try or the API asks to
+            wait longer than :data:`LONGEST_WAIT`.
+        """
+        self.begin()
+        self._failures += 1
+        spent = self._clock() - (self._began or 0.0)
+        asked = error.retry_after or 0.0
+        bound = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(self._failures - 1, 10))
+        wait = max(asked, self._jitter(0.0, bound))
+        if isinstance(error, OversizedAnswerError) or asked > LONGEST_WAIT or wait >= self._budget - spent:
+            if self._failures > 1:
+                error.tried = f"failed {self._failures} times in {spent:.0f} s"
+            raise error
+        return wait

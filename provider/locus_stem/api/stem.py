@@ -1,0 +1,150 @@
+"""The 5 endpoints of the Stem Developer Data API, its paging and what its refusals mean."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from locus_stem.api.endpoint import Call, Endpoint, endpoints_of
+from locus_stem.api.errors import StemNoData, StemNoResults, StemStreamUnavailable
+from locus_stem.api.parameter import Kind, Param
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from locus_stem.api.errors import RefusedError
+
+STREAM_TYPES = ("MONITOR", "CONVERTER", "INTERVAL_REVENUE")
+#: Seconds.
+RESOLUTIONS = (900, 1800, 3600)
+DEFAULT_RESOLUTION = 900
+STREAMS_LIMIT = timedelta(days=365)
+DEFAULT_PER_PAGE = 100
+
+_MEANINGS: tuple[tuple[re.Pattern[str], type[RefusedError], tuple[int, ...]], ...] = (
+    (re.compile(r"\bno results? found\b", re.IGNORECASE), StemNoResults, (400, 404)),
+    (re.compile(r"\bstream types?\b.*\bunavailable\b", re.IGNORECASE), StemStreamUnavailable, (400,)),
+    (re.compile(r"\bno (stream )?data\b", re.IGNORECASE), StemNoData, (400,)),
+)
+
+
+def read_refusal(status: int, message: str, path: str) -> RefusedError | None:
+    """Tell refusals apart that only say that there is nothing: the API gives them the status of bad requests.
+
+    :return: None where the refusal is one.
+    """
+    for pattern, error, statuses in _MEANINGS:
+        if status in statuses and pattern.search(message):
+            return error(message, path=path, status=status)
+    return None
+
+
+def _check_period(arguments: Mapping[str, Any]) -> None:
+    start, end = (datetime.fromisoformat(arguments[name]) for name in ("start", "end"))
+    resolution = timedelta(seconds=arguments.get("resolution", DEFAULT_RESOLUTION))
+    if not resolution <= end - start <= STREAMS_LIMIT:
+        raise ValueError(
+            f"end: {arguments['end']!r} is refused; allowed: from {resolution.seconds} s (the resolution) to "
+            f"{STREAMS_LIMIT.days} days after start ({arguments['start']})"
+        )
+
+
+_CLIENT_ID = Param(
+    "client_identifier", "client_id", Kind.TEXT, "identifier of the client, a name", required=True
+)
+_SITE_ID = Param("site_identifier", "site_id", Kind.TEXT, "identifier of the site, a name", required=True)
+_PAGING = (
+    Param("name", "name", Kind.TEXT, "only those with this in their name"),
+    Param("page", "page", Kind.NUMBER, "number of the page; default 1"),
+    Param("per_page", "per_page", Kind.NUMBER, f"how many there are on a page; default {DEFAULT_PER_PAGE}"),
+)
+_endpoint = partial(Endpoint, reference="stem-data-api", read_refusal=read_refusal)
+
+
+class StemEndpoints:
+    """The Stem Developer Data API: its five resources as methods."""
+
+    get_clients = _endpoint(
+        "/api/v1/clients",
+        "clients",
+        summary="List a page of the clients that the key may read",
+        query=_PAGING,
+        many=True,
+    )
+    get_client = _endpoint("/api/v1/clients/{client_id}", None, summary="Get a client", ids=(_CLIENT_ID,))
+    get_client_sites = _endpoint(
+        "/api/v1/clients/{client_id}/sites",
+        "sites",
+        summary="List a page of a client's sites, with the start of each stream",
+        ids=(_CLIENT_ID,),
+        query=_PAGING,
+        many=True,
+    )
+    get_site = _endpoint("/api/v1/sites/{site_id}", None, summary="Get a site", ids=(_SITE_ID,))
+    get_site_streams = _endpoint(
+        "/api/v1/sites/{site_id}/streams",
+        "stream_types",
+        summary="Get a site's streams: mean power in kW; the API shifts start and end by a resolution",
+        ids=(_SITE_ID,),
+        query=(
+            Param("start_datetime", "start", Kind.UTC_TIME, "begin of the period", required=True),
+            Param(
+                "end_datetime",
+                "end",
+                Kind.UTC_TIME,
+                "end of the period, at most 365 days later",
+                required=True,
+            ),
+            Param(
+                "resolution",
+                "resolution",
+                Kind.NUMBER,
+                f"seconds; default {DEFAULT_RESOLUTION}",
+                choices=tuple(map(str, RESOLUTIONS)),
+            ),
+            Param(
+                "stream_type",
+                "stream_type",
+                Kind.NAMES,
+                "default MONITOR, which includes CONVERTER",
+                choices=STREAM_TYPES,
+            ),
+        ),
+        many=True,
+        check=_check_period,
+    )
+
+
+STEM_ENDPOINTS: tuple[Endpoint, ...] = endpoints_of(StemEndpoints)
+
+
+class Paging:
+    """Walk through the pages of a list, without IO: send `call`, hand its answer to `take`, until it is None.
+
+    The end is a page shorter than `per_page`, the refusal StemNoResults, or a page that holds nothing new
+    (the answer's own `page` and `total` are vague). An object that two pages hold is given once.
+
+    :param call: of get_clients or get_client_sites; its `page` is where to begin.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self.call: Call | None = call
+        self._per_page = call.arguments.get("per_page", DEFAULT_PER_PAGE)
+        self._seen: set[Any] = set()
+
+    def take(self, page: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Give the objects of a page that were not on an earlier one."""
+        if self.call is None:
+            return []
+        new = []
+        for item in page:
+            if item.get("id") not in self._seen:
+                self._seen.add(item.get("id"))
+                new.append(item)
+        arguments = self.call.arguments
+        number = int(str(arguments.get("page", 1)))
+        ended = not new or len(page) < int(str(self._per_page))
+        self.call = None if ended else self.call.endpoint.request(**{**arguments, "page": number + 1})
+        return new

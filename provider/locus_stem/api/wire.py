@@ -1,0 +1,84 @@
+"""What goes over the wire and what a flow asks its driver to do, without any IO."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request.
+
+    :param target: path and query, percent-encoded.
+    :param form: sent as an urlencoded body where it is not None.
+    """
+
+    method: str
+    target: str
+    headers: Mapping[str, str] = field(repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """One HTTP answer, its body as it came over the wire (maybe compressed).
+
+    :param headers: by lower-case name.
+    :param asked_at: own clock in UTC when the request was sent.
+    :param sent_at: the client's monotonic clock then, in seconds.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    asked_at: datetime
+    sent_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """No whole answer came.
+
+    :param kind: ``timeout``, ``reset``, ``cut-off``, ``connect``, ``oversized`` or ``failed``.
+    """
+
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a request; the result is a RawAnswer or Lost."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Do nothing for so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusive:
+    """Run a flow while no other exclusive one of this client runs; the result is the flow's."""
+
+    flow: Flow[Any]
+
+
+Action = Send | Wait | Exclusive
+#: Yields what is to be done and is sent its result; a synchronous and an asynchronous driver serve it alike.
+Flow = Generator[Action, Any, T]
