@@ -1,9 +1,10 @@
+# ruff: noqa: INP001  # a script, not a package
 """Make the sandbox's recorded measurements from two MIT-licensed wheels on PyPI.
 
     python scripts/make_sandbox_data.py pvanalytics-0.2.2-py3-none-any.whl CityLearn-2.0.0-py3-none-any.whl
 
-The file that it writes is one gzip stream: a line of JSON that describes the channels in their order, then the
-channels' values as little-endian 16-bit integers. The same wheels give the same bytes.
+The file that it writes is one gzip stream: a line of JSON that describes the channels in their order, then
+the channels' values as little-endian 16-bit integers. The same wheels give the same bytes.
 """
 
 from __future__ import annotations
@@ -71,7 +72,13 @@ def solar_channels(wheel: zipfile.ZipFile) -> list[tuple[dict[str, object], list
             "serf_east_psm3_data.csv: temp_air; nrel_RSF_II.csv: ambient_temp__1053",
             column(weather, "temp_air", 100) + column(winter, "ambient_temp__1053", 100),
         ),
-        ("wind", "m/s", 0.01, "nrel_RSF_II.csv: wind_speed__1051, its five days again and again", wind_cycle + wind),
+        (
+            "wind",
+            "m/s",
+            0.01,
+            "nrel_RSF_II.csv: wind_speed__1051, its five days again and again",
+            wind_cycle + wind,
+        ),
     ]
     return [
         (
@@ -90,7 +97,7 @@ def solar_channels(wheel: zipfile.ZipFile) -> list[tuple[dict[str, object], list
 
 
 def load_channels(wheel: zipfile.ZipFile) -> list[tuple[dict[str, object], list[int]]]:
-    """A year of hourly electric loads of commercial buildings, in 0.01 kW."""
+    """Read a year of hourly electric loads of commercial buildings, in 0.01 kW."""
     found: list[tuple[dict[str, object], list[int]]] = []
     for number in BUILDINGS:
         path = f"citylearn/data/citylearn_challenge_2021/Building_{number}.csv"
@@ -109,14 +116,18 @@ def load_channels(wheel: zipfile.ZipFile) -> list[tuple[dict[str, object], list[
 
 def main() -> None:
     """Write the file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("pvanalytics", type=Path)
     parser.add_argument("citylearn", type=Path)
     parser.add_argument("--target", type=Path, default=TARGET)
     arguments = parser.parse_args()
     with zipfile.ZipFile(arguments.pvanalytics) as solar, zipfile.ZipFile(arguments.citylearn) as buildings:
         channels = solar_channels(solar) + load_channels(buildings)
-    header = json.dumps([description for description, _ in channels], separators=(",", ":"), ensure_ascii=False)
+    header = json.dumps(
+        [description for description, _ in channels], separators=(",", ":"), ensure_ascii=False
+    )
     body = b"".join(struct.pack(f"<{len(values)}h", *values) for _, values in channels)
     arguments.target.write_bytes(gzip.compress(header.encode() + b"\n" + body, 9, mtime=0))
 

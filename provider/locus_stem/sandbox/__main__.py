@@ -31,17 +31,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 DESCRIPTION = """\
-Serve the Locus Energy v3 API and the Stem Developer Data API on loopback, with real measurements of other plants
-and buildings, so that DAGs can be tried and tested without an account. It refuses what the vendors' references
-refuse; the options below make it behave where they leave room, and make it fail.
+Serve the Locus Energy v3 API and the Stem Developer Data API on loopback, with real measurements of other
+plants and buildings, so that DAGs can be tried and tested without an account. It refuses what the vendors'
+references refuse; the options below make it behave where they leave room, and make it fail.
 """
 EPILOG = f"""\
 faults: --fault KIND=RATE, again for each kind. RATE is from 0 to 1; kinds are
   {", ".join(RATE_FAULTS[:8])},
   {", ".join(RATE_FAULTS[8:])};
   or forbidden=ID (403), gone=ID (404), bad-request=ID (400 for its data), bad-field=SHORT_NAME (400).
-controls: GET /_sandbox/log and /_sandbox/stats, POST /_sandbox/reset, /_sandbox/revoke, and /_sandbox/revise with
-  {{"entity_type": "site", "entity_id": 3000001, "start": "2025-01-01T00:00:00+00:00", "end": ..., "factor": 1.1}}
+controls: GET /_sandbox/log and /_sandbox/stats, POST /_sandbox/reset, /_sandbox/revoke, and /_sandbox/revise
+  with {{"entity_type": "site", "entity_id": 3000001, "start": "2025-01-01T00:00:00+00:00", "end": "...",
+  "factor": 1.1}}
   ("withdraw": true takes values away; "fields": ["W"] limits it to base fields).
 example: python -m locus_stem.sandbox --port 8765 --sites 100 --latency-ms 50 --fault 503=0.01
 """
@@ -79,21 +80,35 @@ def _parser() -> argparse.ArgumentParser:
     fleet.add_argument("--sites", type=int, default=24, help="number of sites (24)")
     fleet.add_argument("--seed", type=int, default=7, help="what the fleet is made from (7)")
     fleet.add_argument("--partner", type=int, default=1, help="partner id (1)")
-    fleet.add_argument("--now", type=_moment, help="a present to begin at, in ISO 8601 with offset (the real clock)")
+    fleet.add_argument(
+        "--now", type=_moment, help="a present to begin at, in ISO 8601 with offset (the real clock)"
+    )
     fleet.add_argument("--freeze", action="store_true", help="let the present of --now stand still")
     fleet.add_argument(
-        "--gaps", choices=get_args(Gaps), default="missing", help="an interval without data has no row, or an empty one"
+        "--gaps",
+        choices=get_args(Gaps),
+        default="missing",
+        help="an interval without data has no row, or an empty one",
     )
     way = parser.add_argument_group("behaviour")
     way.add_argument("--latency-ms", type=float, default=0.0, help="time that each answer takes (0)")
     way.add_argument("--concurrency", type=int, default=1, help="Locus requests in flight before a 429 (1)")
     way.add_argument("--stem-concurrency", type=int, default=4, help="the same for Stem (4)")
     way.add_argument("--token-life", type=int, default=3600, help="seconds until a token expires (3600)")
-    way.add_argument("--revoke-every", type=float, default=0.0, help="seconds after which all tokens are revoked (never)")
-    way.add_argument("--end", choices=get_args(EndBoundary), default="exclusive", help="boundary of data's end")
-    way.add_argument("--utc-suffix", choices=get_args(UtcSuffix), help="how UTC's offset is written (as in the examples)")
     way.add_argument(
-        "--offset", choices=get_args(Offsets), default="right", help="offset of timestamps from daily up (right)"
+        "--revoke-every", type=float, default=0.0, help="seconds after which all tokens are revoked (never)"
+    )
+    way.add_argument(
+        "--end", choices=get_args(EndBoundary), default="exclusive", help="boundary of data's end"
+    )
+    way.add_argument(
+        "--utc-suffix", choices=get_args(UtcSuffix), help="how UTC's offset is written (as in the examples)"
+    )
+    way.add_argument(
+        "--offset",
+        choices=get_args(Offsets),
+        default="right",
+        help="offset of timestamps from daily up (right)",
     )
     way.add_argument("--zone-case", action="store_true", help="spell some zones like America/Los_angeles")
     way.add_argument(
@@ -103,7 +118,10 @@ def _parser() -> argparse.ArgumentParser:
         help="whether modeled fields need their parameters (required)",
     )
     way.add_argument(
-        "--stem-shift", choices=get_args(StemShift), default="literal", help="how Stem shifts start and end (literal)"
+        "--stem-shift",
+        choices=get_args(StemShift),
+        default="literal",
+        help="how Stem shifts start and end (literal)",
     )
     way.add_argument("--stem-page-as-text", action="store_true", help="Stem answers page as text")
     wrong = parser.add_argument_group("faults")
@@ -119,10 +137,14 @@ def _parser() -> argparse.ArgumentParser:
     wrong.add_argument("--fault-streak", type=int, default=2, help="most faults in a row for one request (2)")
     wrong.add_argument("--retry-after", type=int, default=1, help="seconds that a 429-retry-after names (1)")
     wrong.add_argument("--slow-seconds", type=float, default=2.0, help="how long a slow answer trickles (2)")
-    wrong.add_argument("--hang-seconds", type=float, default=600.0, help="how long a hanging request hangs (600)")
+    wrong.add_argument(
+        "--hang-seconds", type=float, default=600.0, help="how long a hanging request hangs (600)"
+    )
     keys = parser.add_argument_group("credentials that it accepts")
     for name in ("client_id", "client_secret", "user", "password", "bearer_token", "stem_api_key"):
-        keys.add_argument(f"--{name.replace('_', '-')}", default=getattr(known, name), help=f"({getattr(known, name)})")
+        keys.add_argument(
+            f"--{name.replace('_', '-')}", default=getattr(known, name), help=f"({getattr(known, name)})"
+        )
     return parser
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from locus_stem.sandbox.entities import COMPONENTS_A_SITE, FIRST_COMPONENT, mix
+from locus_stem.sandbox.entities import COMPONENTS_A_SITE, FIRST_COMPONENT, lifetime, mix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 EPOCH = datetime(2019, 1, 1, tzinfo=UTC)
 CYCLE = timedelta(days=16)
+#: From an alert's start to its last update.
+LONGEST = timedelta(days=151)
 ALERTS_A_COMPONENT = 1024
 #: "Performance Yield" is named by the reference's prose but not by its list of valid types.
 TYPES = (
@@ -42,12 +44,22 @@ class Alert:
         return self.start < last and (self.end is None or self.end >= first)
 
 
-def alerts_of(component: Component, now: datetime, seed: int) -> Iterator[Alert]:
-    """Go through a component's alerts that there are now: one opens in some of the 16-day cycles."""
+def alerts_of(
+    component: Component, now: datetime, seed: int, *, since: datetime | None = None
+) -> Iterator[Alert]:
+    """Go through a component's alerts that there are now: one opens in some of the 16-day cycles.
+
+    :param since: leave out what surely ended and was last updated before then.
+    """
     bits = mix(seed, 7, component.id)
     if component.node_type == "TRANSFORMER" or bits % 3 == 0:
         return
-    for cycle in range(int((now - EPOCH) / CYCLE) + 1):
+    installed, removed = lifetime(component.site)
+    first = datetime.fromtimestamp(installed * 60, UTC)
+    last = now if removed is None else min(now, datetime.fromtimestamp(removed * 60, UTC))
+    if since is not None:
+        first = max(first, since.astimezone(UTC) - LONGEST)
+    for cycle in range(max(0, -int((EPOCH - first) // CYCLE)), int((last - EPOCH) / CYCLE) + 1):
         alert = _alert(component, cycle, now, seed)
         if alert is not None:
             yield alert
@@ -61,18 +73,19 @@ def _alert(component: Component, cycle: int, now: datetime, seed: int) -> Alert 
     shown = start + timedelta(seconds=60 + (bits >> 24) % 1800)
     if shown > now:
         return None
-    # Most last for hours, some for weeks, and a few never end.
+    # Most last for hours, some for weeks, and a few for months.
     lasts = timedelta(minutes=(bits >> 32) % 600) if bits % 7 else timedelta(hours=(bits >> 32) % 900)
-    end = None if bits % 97 == 0 else shown + lasts + timedelta(seconds=59)
+    if bits % 97 == 0:
+        lasts = timedelta(days=150)
+    end = shown + lasts + timedelta(seconds=59)
     raised = shown + timedelta(minutes=45)
     priority = (bits >> 44) % len(PRIORITIES)
     updated = shown
-    if raised <= now and (end is None or raised < end) and bits % 11 == 0:
+    if raised <= min(now, end) and bits % 11 == 0:
         updated, priority = raised, 0
-    if end is not None and end + timedelta(minutes=3) <= now:
+    over = end + timedelta(minutes=3) <= now
+    if over:
         updated = end + timedelta(minutes=3)
-    else:
-        end = None
     if bits % 53 == 0 and now >= shown + timedelta(days=2):
         return None
     alert_type = TYPES[(bits >> 48) % len(TYPES)]
@@ -86,7 +99,7 @@ def _alert(component: Component, cycle: int, now: datetime, seed: int) -> Alert 
         alert_type=alert_type,
         priority=PRIORITIES[priority],
         start=start,
-        end=end,
+        end=end if over else None,
         updated=updated,
         descriptions=descriptions,
     )

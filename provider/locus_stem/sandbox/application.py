@@ -102,9 +102,13 @@ class Application:
         if fault == "429-retry-after":
             return replace(error(429), headers={"Retry-After": str(self.options.retry_after)})
         if fault == "not-json":
-            return Reply(200, b"<html><body>Scheduled maintenance</body></html>", {"Content-Type": "text/html"})
+            return Reply(
+                200, b"<html><body>Scheduled maintenance</body></html>", {"Content-Type": "text/html"}
+            )
         if fault == "status-in-body":
-            statuses = (500,) if served.api == "token" else (500, 429) if served.api == "stem" else (500, 429, 401)
+            statuses = (
+                (500,) if served.api == "token" else (500, 429) if served.api == "stem" else (500, 429, 401)
+            )
             return locus_error_in_ok(statuses[len(self.ledger.served) % len(statuses)])
         pairs = parse_qsl(request.query, keep_blank_values=True)
         try:
@@ -155,7 +159,7 @@ class Application:
         arguments = dict(wanted)
         self.fleet.revise(
             arguments.pop("entity_type"),
-            int(arguments.pop("entity_id")),
+            arguments.pop("entity_id"),
             datetime.fromisoformat(arguments.pop("start")),
             datetime.fromisoformat(arguments.pop("end")),
             **arguments,

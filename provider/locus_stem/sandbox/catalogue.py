@@ -59,7 +59,8 @@ class BaseField:
         }
         if self.listed:
             found["aggregations"] = [
-                {"shortName": short, "aggregation": aggregation} for short, aggregation in self.short_names.items()
+                {"shortName": short, "aggregation": aggregation}
+                for short, aggregation in self.short_names.items()
             ]
         if self.parameters:
             found["fieldParameters"] = [
@@ -69,7 +70,7 @@ class BaseField:
         return found
 
     def factors(self, rated_watts: float, parameters: dict[str, str]) -> tuple[float, float]:
-        """Scale (units of the field for one quantum) and offset, for an entity and a modeled field's parameters."""
+        """Scale (units of the field for one quantum) and offset, for an entity and its field parameters."""
         scale = self.scale * channel(self.channel).quantum
         if self.per_watt:
             scale *= rated_watts
@@ -85,23 +86,38 @@ def value_of(span: Span | None, aggregation: str, scale: float, offset: float) -
     if aggregation == "avg":
         return round(offset + scale * (span.total / (15 * span.minutes)), 3)
     if aggregation == "sum":
-        return round(scale * (span.total / 900), 3)
+        return round(offset + scale * (span.total / 900), 3)
     return round(offset + scale * ((span.highest if aggregation == "max" else span.lowest) / 15), 3)
 
 
 _AVG_MAX_MIN = ("avg", "max", "min")
-_POWER = BaseField(
-    "W", "AC Power", "Measured", "W", ("avg", "max"), FROM_5MIN, "power", per_watt=True
-)
+_POWER = BaseField("W", "AC Power", "Measured", "W", ("avg", "max"), FROM_5MIN, "power", per_watt=True)
 _ENERGY = BaseField("Wh", "AC Energy", "Measured", "Wh", ("sum",), FROM_1MIN, "power", per_watt=True)
 _MODELED = BaseField(
-    "W_m", "AC Power", "Modeled", "W", ("avg",), FROM_1MIN, "irradiance", 0.00092, per_watt=True,
+    "W_m",
+    "AC Power",
+    "Modeled",
+    "W",
+    ("avg",),
+    FROM_1MIN,
+    "irradiance",
+    0.00092,
+    per_watt=True,
     parameters=MODEL_PARAMETERS,
 )
 _MODELED_ENERGY = replace(_MODELED, name="Wh_m", long_name="AC Energy", unit="Wh", aggregations=("sum",))
 _INDEX = BaseField(
-    "PI_m", "Performance Index", "Modeled", "", ("avg",), FROM_1MIN, "power", 0.05, 0.93,
-    parameters=MODEL_PARAMETERS, listed=False,
+    "PI_m",
+    "Performance Index",
+    "Modeled",
+    "",
+    ("avg",),
+    FROM_1MIN,
+    "power",
+    0.05,
+    0.93,
+    parameters=MODEL_PARAMETERS,
+    listed=False,
 )
 GHI = BaseField(
     "GHI_m", "VI - Irradiance Global Horizontal", "Modeled", "W/m²", _AVG_MAX_MIN, COARSE, "irradiance"
@@ -110,12 +126,22 @@ GHI_SUM = BaseField(
     "GHIh_m", "VI - Insolation Global Horizontal", "Modeled", "Wh/m²", ("sum",), COARSE, "irradiance"
 )
 EXPECTED = BaseField(
-    "Wh_e", "AC Energy", "Expected", "Wh", ("sum",), ("daily", "monthly", "yearly"), "expected", 1.05, per_watt=True
+    "Wh_e",
+    "AC Energy",
+    "Expected",
+    "Wh",
+    ("sum",),
+    ("daily", "monthly", "yearly"),
+    "expected",
+    1.05,
+    per_watt=True,
 )
 SITE = (GHI, GHI_SUM, _POWER, _MODELED, _ENERGY, EXPECTED, _MODELED_ENERGY)
 
 
-def _electric(name: str, long_name: str, unit: str, scale: float, offset: float = 0.0, *, watts: bool) -> BaseField:
+def _electric(
+    name: str, long_name: str, unit: str, scale: float, offset: float = 0.0, *, watts: bool
+) -> BaseField:
     return BaseField(
         name, long_name, "Measured", unit, _AVG_MAX_MIN, WITH_LATEST, "power", scale, offset, per_watt=watts
     )
@@ -143,13 +169,27 @@ INVERTER = (
     BaseField("Wh", "AC Energy", "Measured", "Wh", ("sum",), FROM_5MIN, "power", 0.99, per_watt=True),
     BaseField("Wdc", "DC Power", "Measured", "W", _AVG_MAX_MIN, FROM_5MIN, "power", 1.04, per_watt=True),
     BaseField("Vdc", "DC Voltage", "Measured", "V", _AVG_MAX_MIN, FROM_5MIN, "power", 180.0, 320.0),
-    BaseField("TmpInv", "Inverter Temperature", "Measured", "°C", ("avg", "max"), FROM_15MIN, "temperature", 1.1, 18.0),
+    BaseField(
+        "TmpInv",
+        "Inverter Temperature",
+        "Measured",
+        "°C",
+        ("avg", "max"),
+        FROM_15MIN,
+        "temperature",
+        1.1,
+        18.0,
+    ),
     _MODELED,
     _MODELED_ENERGY,
 )
 WEATHER_STATION = (
-    BaseField("POAI", "Irradiance Plane of Array", "Measured", "W/m²", _AVG_MAX_MIN, FROM_5MIN, "irradiance", 1.08),
-    BaseField("POAIh", "Insolation Plane of Array", "Measured", "Wh/m²", ("sum",), FROM_5MIN, "irradiance", 1.08),
+    BaseField(
+        "POAI", "Irradiance Plane of Array", "Measured", "W/m²", _AVG_MAX_MIN, FROM_5MIN, "irradiance", 1.08
+    ),
+    BaseField(
+        "POAIh", "Insolation Plane of Array", "Measured", "Wh/m²", ("sum",), FROM_5MIN, "irradiance", 1.08
+    ),
     BaseField("TmpAmb", "Ambient Temperature", "Measured", "°C", _AVG_MAX_MIN, FROM_5MIN, "temperature"),
     BaseField("WndSpd", "Wind Speed", "Measured", "m/s", ("avg", "max"), FROM_15MIN, "wind"),
 )

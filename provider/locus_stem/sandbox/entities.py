@@ -119,7 +119,10 @@ def make_component(site: Site, position: int, seed: int) -> Component:
     if position == 0:
         node_type = "METER"
     elif position <= site.inverters:
-        node_type, rated = "INVERTER", rated / site.inverters * (0.97 + 0.06 * (mix(seed, 2, position) % 100) / 100)
+        node_type, rated = (
+            "INVERTER",
+            rated / site.inverters * (0.97 + 0.06 * (mix(seed, 2, position) % 100) / 100),
+        )
     elif position == site.inverters + 1 and site.weather_station:
         node_type = "WEATHER_STATION"
     else:
@@ -134,10 +137,10 @@ def make_component(site: Site, position: int, seed: int) -> Component:
 
 
 def site_fields(site: Site) -> tuple[BaseField, ...]:
-    """Base fields of a site: modeled power needs a weather station, measurements need components."""
+    """Return a site's base fields: modeled power needs a weather station, measurements need components."""
     if not site.inverters:
         return (catalogue.GHI, catalogue.GHI_SUM)
-    fields = catalogue.SITE
+    fields: tuple[BaseField, ...] = catalogue.SITE
     if not site.weather_station:
         fields = tuple(field for field in fields if not field.parameters)
     if site.number % 5 == 3:
@@ -149,7 +152,7 @@ def site_fields(site: Site) -> tuple[BaseField, ...]:
 
 
 def component_fields(component: Component) -> tuple[BaseField, ...]:
-    """Base fields of a component: none of a conceptual one."""
+    """Return the base fields of a component: none of a conceptual one."""
     if component.node_type == "METER":
         return catalogue.METER
     if component.node_type == "INVERTER":
@@ -189,7 +192,10 @@ def site_object(site: Site) -> dict[str, Any]:
     }
     if site.has_address and site.number % 4 != 3:
         bits = mix(3, site.number)
-        found |= {"latitude": round(20 + bits % 4000 / 100, 4), "longitude": round((bits >> 20) % 18000 / 100 - 90, 4)}
+        found |= {
+            "latitude": round(20 + bits % 4000 / 100, 4),
+            "longitude": round((bits >> 20) % 18000 / 100 - 90, 4),
+        }
     if site.location_zone:
         found["locationTimezone"] = site.location_zone
     return found
@@ -262,4 +268,6 @@ def lifetime(site: Site) -> tuple[int, int | None]:
     """Minutes between which the site has data: its days of installation and removal, in its zone."""
     zone = zone_info(site.zone)
     assert zone is not None  # noqa: S101  # the zones above are IANA names
-    return first_minute(site.installed, zone), first_minute(site.uninstalled, zone) if site.uninstalled else None
+    return first_minute(site.installed, zone), first_minute(
+        site.uninstalled, zone
+    ) if site.uninstalled else None

@@ -8,14 +8,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from locus_stem.sandbox import entities, truth
-from locus_stem.sandbox.catalogue import BaseField
 from locus_stem.sandbox.entities import COMPONENTS_A_SITE, FIRST_CLIENT, FIRST_COMPONENT, FIRST_SITE, mix
 from locus_stem.sandbox.grid import minute_of, zone_info
 from locus_stem.sandbox.recorded import SLOTS_A_DAY, channel
 from locus_stem.sandbox.series import Holes, Revision, Series
+from locus_stem.sandbox.stem_fleet import StemFleet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from locus_stem.sandbox.catalogue import BaseField
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from locus_stem.sandbox.entities import Component, Site
     from locus_stem.sandbox.truth import Row
@@ -46,6 +47,7 @@ class Fleet:
 
     :param sites: number of sites; nothing is made before it is asked for.
     :param now: returns the present (aware); the real clock where None. An instant stands still.
+    :param stem_sites: number of Stem's sites; a quarter of Locus's, at least 6, where None.
     :param gaps: whether an interval without any data has no row, or a row of ``id`` and ``ts`` alone.
     """
 
@@ -56,6 +58,7 @@ class Fleet:
         now: Callable[[], datetime] | datetime | None = None,
         *,
         partner_id: int = 1,
+        stem_sites: int | None = None,
         gaps: Gaps = "missing",
     ) -> None:
         self.sites = sites
@@ -64,6 +67,7 @@ class Fleet:
         self.gaps: Gaps = gaps
         self.clients = min(sites, max(3, sites // 25))
         self._now = now
+        self.stem = StemFleet(max(6, sites // 4) if stem_sites is None else stem_sites, seed, self.now)
         self._revisions: dict[tuple[EntityType, int], tuple[Revision, ...]] = {}
         self.site = lru_cache(maxsize=4096)(self._site)
         self.entity = lru_cache(maxsize=4096)(self._entity)
@@ -99,7 +103,9 @@ class Fleet:
     def components(self, site_id: int) -> list[Component]:
         """Return a site's components."""
         site = self.site(site_id)
-        return [entities.make_component(site, position, self.seed) for position in range(site.component_count)]
+        return [
+            entities.make_component(site, position, self.seed) for position in range(site.component_count)
+        ]
 
     def component(self, component_id: int) -> Component:
         """Return a component; KeyError where there is none."""
@@ -173,12 +179,12 @@ class Fleet:
         )
 
     def has_row(self, entity: Entity, first: int, after: int) -> bool:
-        """Whether the minutes [first, after) hold any slot in which the entity's measurements arrived at all."""
+        """Whether in any slot of the minutes [first, after) the entity's measurements arrived."""
         arrived = self.arrivals(entity)
         return any(arrived.has_value(slot) for slot in range(first // 15, -(-after // 15)))
 
     def arrivals(self, entity: Entity) -> Series:
-        """Return a series whose only holes are those of the whole entity: its gaps and what was withdrawn of all fields."""
+        """Return a series whose only holes are the whole entity's: its gaps, and what was withdrawn."""
         withdrawn = tuple(
             revision
             for revision in self._revisions.get((entity.type, entity.id), ())
@@ -188,8 +194,8 @@ class Fleet:
 
     def revise(
         self,
-        entity_type: EntityType,
-        entity_id: int,
+        entity_type: EntityType | Literal["stem_site"],
+        entity_id: int | str,
         start: datetime,
         end: datetime,
         *,
@@ -199,27 +205,28 @@ class Fleet:
     ) -> None:
         """Change measured values of [start, end), widened to whole 15-minute slots, or withdraw them.
 
+        :param entity_type: ``site`` or ``component`` of Locus, or ``stem_site``.
         :param factor: what the values are multiplied by, to a thousandth.
         :param withdraw: take the values away; without ``fields`` the rows too.
-        :param fields: base fields that it concerns; None is all that are measured.
+        :param fields: base fields, or stream types, that it concerns; None is all that are measured.
         """
-        entity = self.entity(entity_type, entity_id)
-        unknown = sorted(set(fields or ()) - set(entity.fields))
+        permille = None if withdraw else round(factor * 1000)
+        names = None if fields is None else frozenset(fields)
+        if entity_type == "stem_site":
+            self.stem.revise(str(entity_id), start, end, permille, names)
+            return
+        key = (entity_type, int(entity_id))
+        unknown = sorted((names or frozenset()) - set(self.entity(*key).fields))
         if unknown:
             raise ValueError(f"{entity_type} {entity_id} has no base field {', '.join(unknown)}")
-        revision = Revision(
-            first=minute_of(start) // 15,
-            after=-(-minute_of(end) // 15),
-            permille=None if withdraw else round(factor * 1000),
-            base_fields=None if fields is None else frozenset(fields),
-        )
-        key = (entity_type, entity_id)
+        revision = Revision(minute_of(start) // 15, -(-minute_of(end) // 15), permille, names)
         self._revisions[key] = (*self._revisions.get(key, ()), revision)
         self.series.cache_clear()
 
     def forget_revisions(self) -> None:
         """Go back to the values as they first were."""
         self._revisions.clear()
+        self.stem.forget_revisions()
         self.series.cache_clear()
 
     # -- objects, as the API shows them
@@ -254,7 +261,9 @@ class Fleet:
         field_parameters: Mapping[str, str] | None = None,
     ) -> list[Row]:
         """Rows {"ts": UTC instant, field: value or None} of a site's intervals that begin in [start, end)."""
-        return truth.entity_rows(self, "site", site_id, granularity, start, end, fields, field_parameters or {})
+        return truth.entity_rows(
+            self, "site", site_id, granularity, start, end, fields, field_parameters or {}
+        )
 
     def truth_component_data(
         self,
@@ -269,6 +278,20 @@ class Fleet:
         return truth.entity_rows(
             self, "component", component_id, granularity, start, end, fields, field_parameters or {}
         )
+
+    def truth_bulk(self, start: datetime, end: datetime, zone: str, fields: Sequence[str]) -> list[Row]:
+        """Rows {"id", "ts", field} of bulk data: months of the zone that begin in [start, end)."""
+        return truth.bulk_rows(self, start, end, zone, fields)
+
+    def truth_alerts(self, component_ids: Iterable[int] | None = None) -> list[dict[str, Any]]:
+        """All alerts that there are now, their times as UTC instants; None is of all components."""
+        return truth.alert_objects(self, component_ids)
+
+    def truth_stem_streams(
+        self, site_id: str, stream_type: str, resolution: int, start: datetime, end: datetime
+    ) -> list[Row]:
+        """Rows {"start_datetime", "end_datetime", "kw_total_avg"} with start < end_datetime <= end."""
+        return truth.stem_rows(self, site_id, stream_type, resolution, start, end)
 
 
 @lru_cache(maxsize=256)

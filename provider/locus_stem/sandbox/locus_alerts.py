@@ -40,17 +40,21 @@ def alerts(
     if of_partner:
         if since is None and period is None:
             raise Refusal(400, "Either updatedSince or both openDuringMin and openDuringMax are required")
-        if since is not None and now.timestamp() - since.timestamp() > ALERTS_UPDATED_SINCE_LIMIT.total_seconds():
+        if (
+            since is not None
+            and now.timestamp() - since.timestamp() > ALERTS_UPDATED_SINCE_LIMIT.total_seconds()
+        ):
             raise Refusal(400, "updatedSince is limited to up to 7 days ago")
         if period is not None and _seconds(period) > ALERTS_OPEN_DURING_LIMIT.total_seconds():
             raise Refusal(400, "Open during time period is limited to 31 days")
     types = one_of(found, "alertType", ALERT_TYPES) if "alertType" in found else None
     status = one_of(found, "status", ALERT_STATUSES)
     priorities = one_of(found, "priority", ALERT_PRIORITIES) if "priority" in found else None
+    earliest = max((moment for moment in (since, period and period[0]) if moment), default=None)
     chosen = (
         alert
         for component in components
-        for alert in alerts_of(component, now, fleet.seed)
+        for alert in alerts_of(component, now, fleet.seed, since=earliest)
         if (since is None or alert.updated >= since)
         and (period is None or alert.open_during(*period))
         and (types is None or alert.alert_type in types)

@@ -7,8 +7,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from locus_stem.api.granularity import BULK_GRANULARITY, INTERVAL_GRANULARITIES, limit
-from locus_stem.sandbox.catalogue import BULK_SHORT_NAMES, value_of
-from locus_stem.sandbox.grid import first_minute, intervals, moment_of, other_offset, write, zone_info
+from locus_stem.sandbox.bulk import bulk_columns
+from locus_stem.sandbox.catalogue import BULK_SHORT_NAMES
+from locus_stem.sandbox.grid import intervals, moment_of, other_offset, write
 from locus_stem.sandbox.query import moment_in, parameters, zone_of
 from locus_stem.sandbox.reply import Refusal, Reply
 from locus_stem.sandbox.values import Rows, rows_of
@@ -99,7 +100,12 @@ def _range(found: dict[str, str], zone: ZoneInfo, granularity: str) -> tuple[dat
 
 
 def _latest(
-    fleet: Fleet, options: Options, entity: Entity, fields: Sequence[str], found: Mapping[str, str], zone: ZoneInfo
+    fleet: Fleet,
+    options: Options,
+    entity: Entity,
+    fields: Sequence[str],
+    found: Mapping[str, str],
+    zone: ZoneInfo,
 ) -> Reply:
     """Answer the newest minute that is over and has a value."""
     minute = int(fleet.now().timestamp() // 60) - 1
@@ -184,66 +190,3 @@ def _a_year_after(start: datetime) -> datetime:
         return start.replace(year=start.year + 1)
     except ValueError:
         return start.replace(year=start.year + 1, month=3, day=1)
-
-
-def bulk_columns(
-    fleet: Fleet, months: Sequence[tuple[int, int]], fields: Sequence[str]
-) -> Iterator[tuple[int, list[int], list[list[float | None]]]]:
-    """For each site with components: its id, the indexes of the months that it has, and the fields' values."""
-    present = int(fleet.now().timestamp() // 60)
-    for site_id in fleet.site_ids:
-        entity = fleet.entity("site", site_id)
-        if not entity.site.inverters:
-            continue
-        high = present if entity.after_minute is None else min(present, entity.after_minute)
-        begun = [
-            index
-            for index, (first, after) in enumerate(months)
-            if first < high and after > entity.first_minute
-        ]
-        values = [_bulk_month(fleet, entity, *months[index], high) for index in begun]
-        yield site_id, begun, [[month[name] for month in values] for name in fields]
-
-
-def _bulk_month(fleet: Fleet, entity: Entity, first: int, after: int, high: int) -> dict[str, float | None]:
-    """Return all bulk fields of one month; prorated ones begin at the startup date, if there is one."""
-    low = entity.first_minute
-    zone = zone_info(entity.site.zone)
-    assert zone is not None  # noqa: S101  # a site's zone is an IANA name
-    startup = first_minute(entity.site.started, zone) if entity.site.started else None
-    # Without a startup date only whole months after the first measured energy count.
-    prorated = startup if startup is not None else (low if first >= low else after)
-    whole_month = first >= low
-
-    def total(name: str, begin: int) -> float | None:
-        begin, end = max(first, begin), min(after, high)
-        if begin >= end:
-            return None
-        field = entity.fields[name]
-        scale, offset = field.factors(entity.rated_watts, {})
-        span = fleet.series("site", entity.id, name).span(begin, end, extremes=False)
-        return value_of(span, "sum", scale, offset)
-
-    energy, energy_prorated = total("Wh", low), total("Wh", prorated)
-    expected = total("Wh_e", prorated)
-    insolation = total("GHIh_m", low) if whole_month else None
-    insolation_prorated = total("GHIh_m", prorated)
-    typical = None
-    if entity.site.has_address and insolation_prorated is not None:
-        typical = round(insolation_prorated * 1.03, 3)
-    ratio = round(energy_prorated / expected, 3) if energy_prorated is not None and expected else None
-    adjusted = (
-        round(ratio * typical / insolation_prorated, 3)
-        if ratio is not None and typical is not None and insolation_prorated
-        else None
-    )
-    return {
-        "Wh_sum": energy,
-        "Whp_sum": energy_prorated,
-        "Wh_e_sum": expected,
-        "GHIh_m_sum": insolation,
-        "GHIhp_m_sum": insolation_prorated,
-        "GHIh_t_sum": typical,
-        "EER_avg": ratio,
-        "GEER_avg": adjusted,
-    }

@@ -1,4 +1,4 @@
-"""Locus objects: clients, sites, components and what data they have (reference: clients, sites, components)."""
+"""Locus objects: clients, sites, components and what data they have (reference: pages of these names)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def site_as_answered(fleet: Fleet, options: Options, site_id: int) -> dict[str, 
 
 def sites(fleet: Fleet, options: Options, site_ids: Iterable[int]) -> Reply:
     """Answer a list of sites, each with a statusCode of its own as in the reference's examples."""
-    return listed("sites", ({"statusCode": 200, **site_as_answered(fleet, options, number)} for number in site_ids))
+    return listed(
+        "sites", ({"statusCode": 200, **site_as_answered(fleet, options, number)} for number in site_ids)
+    )
 
 
 def components(found: Iterable[Component]) -> Reply:

@@ -101,7 +101,7 @@ class Tokens:
         }
         if grant == "client_credentials":
             return Reply.of(payload)
-        payload["token_type"] = "bearer"
+        payload["token_type"] = "bearer"  # noqa: S105  # a kind of token
         if grant == "password" or with_refresh_token:
             refresh = self._new()
             self._refresh.add(refresh)

@@ -19,7 +19,7 @@ TARGET_FAULTS = ("forbidden", "gone", "bad-request", "bad-field")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault: of RATE_FAULTS with a rate from 0 to 1, or of TARGET_FAULTS with the id or field that it hits."""
+    """One of RATE_FAULTS with a rate from 0 to 1, or one of TARGET_FAULTS with the id or field that it hits."""
 
     kind: str
     rate: float = 0.0
@@ -70,12 +70,13 @@ class Options:
     :param offset: ``wrong`` writes timestamps from daily up with the offset of the other half of the year.
     :param zone_case: some sites' zones are spelled like ``America/Los_angeles``.
     :param field_parameters: whether modeled fields are refused without their field parameters.
-    :param stem_shift: how Stem's start and end are rounded and shifted: as its text says, as its example shows, not.
+    :param stem_shift: how Stem rounds and shifts start and end: as its text says, as its example shows, not.
     :param stem_page_as_text: Stem answers ``page`` as text.
     :param fault_seed: seed of all decisions about faults.
     :param fault_streak: how many times in a row faults hit the same request.
-    :param retry_after: seconds named by a 429-retry-after; ``slow_seconds`` what a slow answer takes at least;
-        ``hang_seconds`` when a hanging request is given up.
+    :param retry_after: seconds named by a 429-retry-after.
+    :param slow_seconds: what a slow answer takes at least.
+    :param hang_seconds: when a hanging request is given up.
     """
 
     latency_ms: float = 0.0

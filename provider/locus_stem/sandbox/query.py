@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from locus_stem.sandbox.grid import parse_local, zone_info
 from locus_stem.sandbox.reply import Refusal
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from zoneinfo import ZoneInfo
 
 Pairs = Sequence[tuple[str, str]]

@@ -1,8 +1,8 @@
 """The recorded measurements that the sandbox replays: integers, a day at a time, ready to be summed.
 
-Values are integers of a channel's quantum. Within a 15-minute slot the value moves along a straight line whose
-mean is the recorded value, so that every minute, and every granularity above it, follows from one series:
-in fifteenths of a quantum, minute j (0..14) of a slot is ``15 * value + slope * (j - 7)``.
+Values are integers of a channel's quantum. Within a 15-minute slot the value moves along a straight line
+whose mean is the recorded value, so that every minute, and every granularity above it, follows from one
+series: in fifteenths of a quantum, minute j (0..14) of a slot is ``15 * value + slope * (j - 7)``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FILE = "recorded.bin.gz"
 class RecordedDay:
     """96 slots of one channel.
 
-    ``cumulated[n]`` is the sum of the first n values; ``highest`` and ``lowest`` are in fifteenths of a quantum.
+    ``cumulated[n]`` is the sum of the first n values; ``highest`` and ``lowest`` are in 1/15 quanta.
     """
 
     values: Sequence[int]
@@ -56,7 +56,9 @@ class RecordedDay:
 
     def scaled(self, permille: Sequence[int]) -> RecordedDay:
         """Return the day with each slot's value multiplied by its own factor, in thousandths."""
-        return RecordedDay.of([value * factor // 1000 for value, factor in zip(self.values, permille, strict=True)])
+        return RecordedDay.of(
+            [value * factor // 1000 for value, factor in zip(self.values, permille, strict=True)]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +83,10 @@ class Channel:
         """Day ``number`` of the endless cycle."""
         return self.days[number % len(self.days)]
 
-    def total(self, first: int, after: int) -> int:
-        """Sum of all values of the days first <= number < after of the endless cycle."""
-        return self._before(after) - self._before(first)
-
-    def _before(self, number: int) -> int:
+    def before(self, number: int, within: int) -> int:
+        """Sum of all values of the endless cycle from day 0 until slot ``within`` of day ``number``."""
         cycles, rest = divmod(number, len(self.days))
-        return cycles * self.cumulated[-1] + self.cumulated[rest]
+        return cycles * self.cumulated[-1] + self.cumulated[rest] + self.days[rest].cumulated[within]
 
 
 @cache
@@ -115,9 +114,7 @@ def channel(name: str) -> Channel:
     """
     if name == "expected":
         power = channel("power")
-        mean = [
-            sum(day.values[slot] for day in power.days) // len(power.days) for slot in range(SLOTS_A_DAY)
-        ]
+        mean = [sum(day.values[slot] for day in power.days) // len(power.days) for slot in range(SLOTS_A_DAY)]
         return Channel.of(name, power.quantum, mean)
     quantum, values = _file()[name]
     return Channel.of(name, quantum, values)

@@ -7,12 +7,15 @@ import gzip
 import socket
 import struct
 import zlib
+from datetime import UTC
+from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from locus_stem.sandbox.options import Options
     from locus_stem.sandbox.reply import Reply
@@ -22,10 +25,11 @@ _LOOK_EVERY = 0.02
 
 
 class Sender:
-    """Sends replies; ``release`` is called just before a client can have the last byte and send its next request."""
+    """Sends replies; ``release`` is called before a client can have the last byte and send its next request."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, now: Callable[[], datetime]) -> None:
         self._options = options
+        self._now = now
 
     async def send(
         self, request: web.BaseRequest, reply: Reply, fault: str | None, release: Callable[[], None]
@@ -39,6 +43,7 @@ class Sender:
             release()
             return _reset(request), 0
         body, response = _prepared(request, reply)
+        response.headers["Date"] = format_datetime(self._now().astimezone(UTC), usegmt=True)
         if fault == "empty":
             body = b""
         elif fault == "garbled":
@@ -66,7 +71,7 @@ class Sender:
 
     async def _hang(self, request: web.BaseRequest) -> None:
         waited = 0.0
-        while waited < self._options.hang_seconds and not _gone(request):  # noqa: ASYNC110  # no event tells it
+        while waited < self._options.hang_seconds and not _gone(request):
             await asyncio.sleep(_LOOK_EVERY)
             waited += _LOOK_EVERY
 
@@ -120,7 +125,7 @@ def _reset(request: web.BaseRequest) -> web.StreamResponse:
 
 async def _drained(request: web.BaseRequest) -> None:
     """Wait until the kernel has taken every byte."""
-    while request.transport is not None and request.transport.get_write_buffer_size():  # type: ignore[attr-defined]
+    while request.transport is not None and request.transport.get_write_buffer_size():
         await asyncio.sleep(0)
         if _gone(request):
             return

@@ -1,7 +1,7 @@
 """One entity's series of one base field: any span of minutes, summed, with its gaps and revisions.
 
-Times are whole minutes since 1970-01-01T00:00Z (``minute``); slots are 15 of them. A *day* here is a solar day of
-the entity: the slots shifted by its standard offset from UTC, so that noon stands where the sun does.
+Times are whole minutes since 1970-01-01T00:00Z (``minute``); slots are 15 of them. A *day* here is a solar
+day of the entity: the slots shifted by its standard offset from UTC, so that noon stands where the sun does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SLOT_MINUTES = 15
 
 
 class Span(NamedTuple):
-    """What a span holds: sum over its minutes, number of minutes, extremes; all but the minutes in 1/15 quanta."""
+    """What a span holds: sum over its minutes, their number, extremes; all but the number in 1/15 quanta."""
 
     total: int
     minutes: int
@@ -28,7 +28,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Holes:
-    """Slots without a value: on each day whose number leaves ``remainder`` by ``period``, slots [first, after)."""
+    """Slots without a value: [first, after) of each day whose number leaves ``remainder`` by ``period``."""
 
     period: int
     remainder: int
@@ -72,7 +72,9 @@ class Series:
     def day(self, number: int) -> RecordedDay:
         """Return the values of a solar day, revisions applied."""
         recorded = self.channel.day(number + self.cycle_shift)
-        factors = [revision for revision in self._touching(number, number + 1) if revision.permille is not None]
+        factors = [
+            revision for revision in self._touching(number, number + 1) if revision.permille is not None
+        ]
         if not factors:
             return recorded
         if number not in self._revised:
@@ -157,18 +159,14 @@ class Series:
     def _whole(self, first: int, after: int, *, extremes: bool) -> Iterator[Span | None]:
         first_day, first_within = self.place(first)
         after_day, after_within = self.place(after)
-        if first_day == after_day:
+        if first < after and not extremes and not self._touching(first_day, after_day + 1):
+            yield self._sum(first, after)
+        elif first_day == after_day:
             yield self._within(first_day, first_within, after_within)
-            return
-        if first_within:
+        else:
             yield self._within(first_day, first_within, SLOTS_A_DAY)
-            first_day += 1
-        if extremes or self._touching(first_day, after_day):
-            for number in range(first_day, after_day):
+            for number in range(first_day + 1, after_day):
                 yield self._within(number, 0, SLOTS_A_DAY)
-        elif first_day < after_day:
-            yield self._days(first_day, after_day)
-        if after_within:
             yield self._within(after_day, 0, after_within)
 
     def _within(self, number: int, first: int, after: int) -> Span | None:
@@ -193,16 +191,22 @@ class Series:
         highest, lowest = _extremes(day, edges)
         return Span(225 * total, SLOT_MINUTES * slots, highest, lowest)
 
-    def _days(self, first: int, after: int) -> Span | None:
-        """Sum whole, unrevised days from the channel's running sums; its extremes are not looked for."""
-        total = self.channel.total(first + self.cycle_shift, after + self.cycle_shift)
-        slots = SLOTS_A_DAY * (after - first)
-        touched = sorted({number for hole in self.holes for number in hole.days(first, after)})
-        for number in touched:
-            cumulated = self.channel.day(number + self.cycle_shift).cumulated
+    def _sum(self, first: int, after: int) -> Span | None:
+        """Sum unrevised slots from the channel's running sums; extremes are not looked for."""
+        first_day, first_within = self.place(first)
+        after_day, after_within = self.place(after)
+        shift = self.cycle_shift
+        total = self.channel.before(after_day + shift, after_within)
+        total -= self.channel.before(first_day + shift, first_within)
+        slots = after - first
+        for number in {number for hole in self.holes for number in hole.days(first_day, after_day + 1)}:
+            low = first_within if number == first_day else 0
+            high = after_within if number == after_day else SLOTS_A_DAY
+            cumulated = self.channel.day(number + shift).cumulated
             for begin, end in self.empty(number):
-                total -= cumulated[end] - cumulated[begin]
-                slots -= end - begin
+                if begin < high and end > low:
+                    total -= cumulated[min(end, high)] - cumulated[max(begin, low)]
+                    slots -= min(end, high) - max(begin, low)
         return Span(225 * total, SLOT_MINUTES * slots, 0, 0) if slots else None
 
 

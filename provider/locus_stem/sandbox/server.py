@@ -1,4 +1,4 @@
-"""The sandbox on a loopback port: in a thread of its own for tests, or the whole process for everyone else."""
+"""The sandbox on a loopback port: in a thread of its own for tests, or a whole process for everyone else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -17,6 +17,7 @@ from locus_stem.sandbox.options import Options
 from locus_stem.sandbox.sending import Sender
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from types import TracebackType
 
@@ -36,7 +37,7 @@ class Server:
         self.options = options or Options()
         self.application = Application(fleet, self.options)
         self.port = port
-        self._sender = Sender(self.options)
+        self._sender = Sender(self.options, fleet.now)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
@@ -64,7 +65,12 @@ class Server:
         self.application.tokens.revoke_all()
 
     def revise(
-        self, entity_type: EntityType, entity_id: int, start: datetime, end: datetime, **how: Any
+        self,
+        entity_type: EntityType | Literal["stem_site"],
+        entity_id: int | str,
+        start: datetime,
+        end: datetime,
+        **how: Any,
     ) -> None:
         """Revise measured values; see Fleet.revise."""
         self.fleet.revise(entity_type, entity_id, start, end, **how)
@@ -121,7 +127,7 @@ class Server:
 
     async def _handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
         arrived = time.monotonic()
-        path, _, query = incoming.raw_path.partition("?") if hasattr(incoming, "raw_path") else ("", "", "")
+        path, _, query = incoming.raw_path.partition("?")
         api = api_of(path)
         body = await incoming.text() if incoming.can_read_body else ""
         request = Request(incoming.method, path, query, incoming.headers, body)
@@ -130,7 +136,9 @@ class Server:
                 incoming, self.application.control(request), None, lambda: None
             )
             return response
-        served = Served(api, request.method, path, logged_query(parse_qsl(query, keep_blank_values=True)), arrived)
+        served = Served(
+            api, request.method, path, logged_query(parse_qsl(query, keep_blank_values=True)), arrived
+        )
         self.application.ledger.served.append(served)
         in_flight = self.application.in_flight
         in_flight[api] += 1
@@ -150,7 +158,7 @@ class Server:
             served.finished = time.monotonic()
 
     async def _answer(
-        self, incoming: web.BaseRequest, request: Request, served: Served, release: Any
+        self, incoming: web.BaseRequest, request: Request, served: Served, release: Callable[[], None]
     ) -> web.StreamResponse:
         reply = self.application.refused(request, served)
         if reply is None:

@@ -42,10 +42,12 @@ def rows_of(
         columns[short_name] = column(series, intervals, (low, high), aggregation, scale, offset)
     if fleet.gaps == "empty":
         return Rows(intervals, columns)
+    first_column, *others = columns.values()
     lacking = [
         index
-        for index, row in enumerate(zip(*columns.values(), strict=True))
-        if all(value is None for value in row)
+        for index, value in enumerate(first_column)
+        if value is None
+        and all(other[index] is None for other in others)
         and not fleet.has_row(entity, max(low, intervals[index][0]), min(high, intervals[index][1]))
     ]
     if lacking:
@@ -71,9 +73,10 @@ def column(
     index = 0
     while index < len(intervals):
         first, after = intervals[index]
-        run = _slots_ahead(intervals, index, bounds)
-        if run > 1:
-            found += _slots(series, first // 15, first // 15 + run, aggregation, scale, offset)
+        run = _run_ahead(intervals, index, bounds)
+        if run:
+            step = after - first
+            found += _slots(series, first // 15, (first + run * step) // 15, step, aggregation, scale, offset)
             index += run
             continue
         begin, end = max(first, low), min(after, high)
@@ -83,43 +86,60 @@ def column(
     return found
 
 
-def _slots_ahead(intervals: Sequence[tuple[int, int]], index: int, bounds: tuple[int, int]) -> int:
-    """How many of the intervals from ``index`` on are single whole slots, one after the other, within the bounds."""
+def _run_ahead(intervals: Sequence[tuple[int, int]], index: int, bounds: tuple[int, int]) -> int:
+    """Count the intervals from ``index`` on that fill whole slots, without a break, within the bounds."""
     first, after = intervals[index]
-    if after - first != 15 or first % 15 or first < bounds[0]:
+    step = after - first
+    if step > 15 or 15 % step or first % 15 or first < bounds[0]:
         return 0
-    count = min(len(intervals) - index, (bounds[1] - first) // 15)
-    if count > 0 and intervals[index + count - 1] == (first + 15 * (count - 1), first + 15 * count):
+    count = min(len(intervals) - index, (bounds[1] - first) // step)
+    count -= count % (15 // step)
+    if count > 0 and intervals[index + count - 1][0] == first + step * (count - 1):
         return count
     return 0
 
 
 def _slots(
-    series: Series, first: int, after: int, aggregation: str, scale: float, offset: float
+    series: Series, first: int, after: int, step: int, aggregation: str, scale: float, offset: float
 ) -> list[float | None]:
-    """Values of the slots [first, after), a day at a time."""
+    """Values of the slots [first, after) in intervals of ``step`` minutes, a solar day at a time.
+
+    The arithmetic is that of value_of, so that an interval has one value, however it is asked for.
+    """
+    parts = 15 // step
     found: list[float | None] = []
     slot = first
     while slot < after:
         number, within = series.place(slot)
         until = min(96, within + after - slot)
         day = series.day(number)
+        pairs = zip(day.values[within:until], day.slopes[within:until], strict=True)
         some: list[float | None]
-        if aggregation == "avg":
-            some = [round(offset + scale * value, 3) for value in day.values[within:until]]
-        elif aggregation == "sum":
-            quarter = scale / 4
-            some = [round(quarter * value, 3) for value in day.values[within:until]]
-        else:
-            sign = 7 if aggregation == "max" else -7
-            fifteenth = scale / 15
+        if step == 15 and aggregation == "avg":
+            some = [round(offset + scale * value, 3) for value, _ in pairs]
+        elif step == 15 and aggregation == "sum":
+            some = [round(offset + scale * (value / 4), 3) for value, _ in pairs]
+        elif aggregation in {"avg", "sum"}:
+            divisor = 15 * step if aggregation == "avg" else 900
+            shifts = [
+                sum(minute - 7 for minute in range(part * step, (part + 1) * step)) for part in range(parts)
+            ]
             some = [
-                round(offset + fifteenth * (15 * value + sign * abs(slope)), 3)
-                for value, slope in zip(day.values[within:until], day.slopes[within:until], strict=True)
+                round(offset + scale * ((15 * step * value + slope * shift) / divisor), 3)
+                for value, slope in pairs
+                for shift in shifts
+            ]
+        else:
+            pick = max if aggregation == "max" else min
+            ends = [(part * step - 7, (part + 1) * step - 8) for part in range(parts)]
+            some = [
+                round(offset + scale * ((15 * value + pick(slope * low, slope * high)) / 15), 3)
+                for value, slope in pairs
+                for low, high in ends
             ]
         for begin, end in series.empty(number):
-            for position in range(max(begin, within), min(end, until)):
-                some[position - within] = None
+            for position in range((max(begin, within) - within) * parts, (min(end, until) - within) * parts):
+                some[position] = None
         found += some
         slot += until - within
     return found
