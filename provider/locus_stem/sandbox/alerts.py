@@ -75,18 +75,21 @@ def _alert(component: Component, cycle: int, now: datetime, seed: int) -> Alert 
         return None
     # Most last for hours, some for weeks, and a few for months.
     lasts = timedelta(minutes=(bits >> 32) % 600) if bits % 7 else timedelta(hours=(bits >> 32) % 900)
+    vanishes = bits % 23 == 0
     if bits % 97 == 0:
         lasts = timedelta(days=150)
+    elif vanishes:
+        lasts = timedelta(days=30)
     end = shown + lasts + timedelta(seconds=59)
-    raised = shown + timedelta(minutes=45)
+    raised = shown + timedelta(hours=9)
     priority = (bits >> 44) % len(PRIORITIES)
     updated = shown
-    if raised <= min(now, end) and bits % 11 == 0:
+    if raised <= min(now, end) and bits % 11 < 4:
         updated, priority = raised, 0
     over = end + timedelta(minutes=3) <= now
     if over:
         updated = end + timedelta(minutes=3)
-    if bits % 53 == 0 and now >= shown + timedelta(days=2):
+    if vanishes and now >= shown + timedelta(days=2):
         return None
     alert_type = TYPES[(bits >> 48) % len(TYPES)]
     descriptions: tuple[str, ...] = ()

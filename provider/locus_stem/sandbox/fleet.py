@@ -15,9 +15,9 @@ from locus_stem.sandbox.series import Holes, Revision, Series
 from locus_stem.sandbox.stem_fleet import StemFleet
 
 if TYPE_CHECKING:
-    from locus_stem.sandbox.catalogue import BaseField
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from locus_stem.sandbox.catalogue import BaseField
     from locus_stem.sandbox.entities import Component, Site
     from locus_stem.sandbox.truth import Row
 
@@ -78,6 +78,10 @@ class Fleet:
         if self._now is None:
             return datetime.now(UTC)
         return self._now() if callable(self._now) else self._now
+
+    def set_now(self, now: Callable[[], datetime] | datetime | None) -> None:
+        """Change what the present is; see the constructor."""
+        self._now = now
 
     # -- who is there
 

@@ -19,7 +19,7 @@ TARGET_FAULTS = ("forbidden", "gone", "bad-request", "bad-field")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One of RATE_FAULTS with a rate from 0 to 1, or one of TARGET_FAULTS with the id or field that it hits."""
+    """One of RATE_FAULTS with a rate from 0 to 1, or of TARGET_FAULTS with the id or field that it hits."""
 
     kind: str
     rate: float = 0.0

@@ -25,7 +25,7 @@ _LOOK_EVERY = 0.02
 
 
 class Sender:
-    """Sends replies; ``release`` is called before a client can have the last byte and send its next request."""
+    """Sends replies; ``release`` is called before a client can have the last byte and ask again."""
 
     def __init__(self, options: Options, now: Callable[[], datetime]) -> None:
         self._options = options

@@ -9,7 +9,12 @@ import time
 from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import parse_qsl
 
-from aiohttp import web
+try:
+    from aiohttp import web
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        "the sandbox needs aiohttp: install airflow-provider-locus-stem[sandbox]", name="aiohttp"
+    ) from missing
 
 from locus_stem.sandbox.application import Application, Request, api_of, logged_query
 from locus_stem.sandbox.ledger import Served

@@ -44,7 +44,7 @@ class StemSite:
 class Stream:
     """Mean power in kW by 15-minute slot since the epoch.
 
-    ``scale`` is kW for one recorded unit, ``battery_size`` kW; 1970 begins at ``hour_shift`` of the recorded year.
+    ``scale`` is kW for a recorded unit, ``battery_size`` kW; 1970 begins at the recorded hour ``hour_shift``.
     """
 
     site: StemSite
