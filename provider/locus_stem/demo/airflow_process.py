@@ -131,7 +131,14 @@ class AirflowProcess:
 
         :raises RuntimeError: the API refused; the message holds its answer.
         """
-        answer = self._http.request(method, f"/api/v2{path}", json=body, params=query)
+        return self._answer(method, f"/api/v2{path}", body, query)
+
+    def ui(self, path: str) -> Any:
+        """Read what the UI reads beside the public API."""
+        return self._answer("GET", f"/ui{path}", None, {})
+
+    def _answer(self, method: str, path: str, body: Mapping[str, Any] | None, query: Mapping[str, Any]) -> Any:
+        answer = self._http.request(method, path, json=body, params=query)
         if answer.is_error:
             raise RuntimeError(f"{method} {path}: HTTP {answer.status_code}: {answer.text[:2000]}")
         return answer.json() if answer.content else None

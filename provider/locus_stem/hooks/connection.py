@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.api.credentials import LocusCredentials, StemCredentials
@@ -53,9 +54,12 @@ class _Fields:
         self.connection = connection
         self.label = f"connection {connection.conn_id!r}"
         try:
-            self.extra: dict[str, Any] = connection.extra_dejson
-        except ValueError as error:
-            raise ConfigurationError(f"{self.label}: field extra is not valid JSON") from error
+            extra = json.loads(connection.extra or "{}")
+        except ValueError:
+            extra = None
+        if not isinstance(extra, dict):
+            raise ConfigurationError(f"{self.label}: field extra is not a JSON object")
+        self.extra: dict[str, Any] = extra
 
     def host(self) -> dict[str, str]:
         host, schema, port = self.connection.host, self.connection.schema, self.connection.port

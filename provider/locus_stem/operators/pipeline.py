@@ -200,7 +200,7 @@ class ReportBackfillOperator(_LocusOperator):
     def execute(self, context: Context) -> None:
         from locus_stem.pipelines.plan import scope
         from locus_stem.pipelines.report import report_backfill
-        from locus_stem.tables.staging import Staging
+        from locus_stem.tables.staging import Staging, remove_staging
 
         ti, dag_run = context["ti"], context["dag_run"]
         states = ti.get_task_states(
@@ -220,7 +220,7 @@ class ReportBackfillOperator(_LocusOperator):
         for line in report.text.splitlines():
             self.log.info("%s", line)
         if report.done:
-            Staging(lake, scope(dag_run.dag_id, dag_run.run_id)).remove()
+            remove_staging(lake, scope(dag_run.dag_id, dag_run.run_id))
         if report.failure:
             raise AirflowFailException(report.failure)
 

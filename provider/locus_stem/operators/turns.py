@@ -29,11 +29,19 @@ def final_errors() -> Iterator[None]:
     Wrong params, connections, lake addresses and credentials, and refusals of what the whole run needs are final.
     Everything else is raised as it is and retried by Airflow.
     """
+    from locus_stem.pipelines.plan import NothingAllowedError
     from locus_stem.tables.lake import LakeError
 
     try:
         yield
-    except (ParamError, ConfigurationError, LakeError, FatalError, RefusedError) as error:
+    except (
+        ParamError,
+        ConfigurationError,
+        LakeError,
+        FatalError,
+        RefusedError,
+        NothingAllowedError,
+    ) as error:
         raise AirflowFailException(str(error)) from error
     except RateLimitedError as error:
         if error.retry_after is None or error.retry_after > LONGEST_WAIT.total_seconds():

@@ -52,9 +52,13 @@ class Planned:
     left: int = 0
 
 
+class NothingAllowedError(RuntimeError):
+    """The account may read none of the chosen entities."""
+
+
 def scope(dag_id: str, run_id: str) -> str:
     """Name a run's folder in staging; ids of runs hold characters that folders can't."""
-    return f"{dag_id}/{hashlib.sha256(run_id.encode()).hexdigest()[:16]}"
+    return f"{dag_id}.{hashlib.sha256(run_id.encode()).hexdigest()[:16]}"
 
 
 def plan_daily_backfill(
@@ -89,6 +93,11 @@ def plan_daily_backfill(
     if refreshed.left:
         log.info("The slot is given back to others; %d entities' available data is left to ask for", refreshed.left)
         return Planned(None, left=refreshed.left)
+    if chosen.entities and len(refreshed.refused) == len(chosen.entities):
+        reason = next(iter(refreshed.refused.values()))
+        raise NothingAllowedError(
+            f"The API refuses to say what data any of the {len(chosen.entities)} chosen {params.level}s has: {reason}"
+        )
 
     plan = plan_backfill(
         params,
@@ -108,7 +117,7 @@ def _write(
 ) -> Planned:
     usage = turn.usage()
     measured = usage.api_seconds / usage.requests if usage.requests else SECONDS_A_REQUEST
-    staging = Staging(lake, f"{run_scope}/{uuid.uuid4().hex[:12]}")
+    staging = Staging(lake, f"{run_scope}.{uuid.uuid4().hex[:12]}")
     split = [] if params.plan_only else batches(plan.requests, measured)
     names = [f"batch-{number:04d}" for number in range(len(split))]
     for name, requests in zip(names, split, strict=True):
