@@ -1,0 +1,116 @@
+"""The DAGs under `dag.test()`, in this process: an empty lake, a database of its own, the sandbox over real sockets."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from locus_stem.dags.daily_backfill import locus_daily_backfill
+from locus_stem.dags.inventory import locus_inventory
+from locus_stem.demo.__main__ import sandbox_connections
+from locus_stem.demo.compare import Loaded, available, measurements, objects
+from locus_stem.sandbox.fleet import Fleet
+from locus_stem.sandbox.options import Options
+from locus_stem.sandbox.server import Server
+from locus_stem.tables.lake import Lake
+
+TODAY = datetime.now(UTC).date()
+
+
+@pytest.fixture(scope="session")
+def database():
+    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+
+
+@pytest.fixture
+def server():
+    with Server(Fleet(sites=6), Options(zone_case=True)) as running:
+        yield running
+
+
+@pytest.fixture
+def lake(tmp_path, monkeypatch, server, database):
+    connection = sandbox_connections(server.url)["locus_default"]
+    monkeypatch.setenv("AIRFLOW_CONN_LOCUS_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW__LOCUS_STEM__LAKE_URI", f"file://{tmp_path}/lake")
+    return Lake(f"file://{tmp_path}/lake")
+
+
+def states(run):
+    return {f"{ti.task_id}": str(ti.state) for ti in run.get_task_instances()}
+
+
+def test_the_inventory_fills_its_tables_and_asks_for_details_once_a_week(lake, server):
+    run = locus_inventory().test()
+    assert states(run) == {"inventory": "success"}
+    differences = [*objects(lake, server.fleet), available(lake, server.fleet)]
+    assert [found.examples for found in differences] == [[], [], [], []]
+    assert lake.read("locus_install_info").num_rows == lake.read("locus_model_settings").num_rows == 6
+    server.reset()
+    locus_inventory().test()
+    assert len([served for served in server.log if served.method == "GET"]) == 3
+    locus_inventory().test(run_conf={"detail_max_age_days": 0})
+    assert len([served for served in server.log if served.method == "GET"]) > 20
+
+
+def test_a_backfill_on_an_empty_lake_loads_the_range_and_reports(lake, server, caplog):
+    start, end = TODAY - timedelta(days=9), TODAY - timedelta(days=2)
+    with caplog.at_level(logging.INFO):
+        run = locus_daily_backfill().test(run_conf={"start": str(start), "end": str(end), "granularity": "15min"})
+    assert states(run) == dict.fromkeys(("plan", "extract", "load", "report"), "success")
+    span = Loaded("site", "15min", start, end, datetime.now(UTC))
+    assert [found.examples for found in measurements(lake, server.fleet, [span])] == [[]]
+    assert "rows: " in caplog.text
+    assert not (lake.filesystem()[0].get_file_info(f"{lake.filesystem()[1]}/_staging").is_file)
+    assert lake.read("runs").num_rows == 3
+
+
+def test_a_logical_date_gives_the_lookback_of_its_day(lake, server):
+    day = TODAY - timedelta(days=4)
+    logical = datetime(day.year, day.month, day.day, 13, tzinfo=UTC)
+    run = locus_daily_backfill().test(logical_date=logical)
+    assert set(states(run).values()) == {"success"}
+    last = day - timedelta(days=1)  # the last complete interval before 13:00 began at noon the day before
+    span = Loaded("site", "hourly", last - timedelta(days=7), last + timedelta(days=1), datetime.now(UTC))
+    assert [found.examples for found in measurements(lake, server.fleet, [span])] == [[]]
+
+
+def test_plan_only_ends_well_with_the_number_of_requests(lake, server, caplog):
+    with caplog.at_level(logging.INFO):
+        run = locus_daily_backfill().test(run_conf={"plan_only": True})
+    assert states(run) == {"plan": "success", "extract": "skipped", "load": "skipped", "report": "success"}
+    assert "6 requests for 6 entities" in caplog.text
+    assert not [served for served in server.log if served.path.endswith("/data")]
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"AIRFLOW__LOCUS_STEM__LAKE_URI": "lake"}, "relative"),
+        ({"AIRFLOW__LOCUS_STEM__LAKE_URI": "ftp://host/lake"}, "ftp"),
+        ({"AIRFLOW_CONN_LOCUS_DEFAULT": '{"conn_type": "locus", "extra": {"partner_id": 1}}'}, "client_id"),
+    ],
+)
+def test_a_wrong_lake_or_connection_fails_at_once_and_says_so(lake, server, monkeypatch, caplog, environment, words):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    run = locus_daily_backfill().test()
+    assert states(run)["plan"] == "failed"
+    assert words in caplog.text
+    assert len(server.log) == 0
+
+
+def test_wrong_credentials_are_tried_once_and_named(lake, server, monkeypatch, caplog):
+    connection = sandbox_connections(server.url)["locus_default"]
+    monkeypatch.setenv("AIRFLOW_CONN_LOCUS_DEFAULT", json.dumps({**connection, "password": "wrong-Pa55word"}))
+    run = locus_daily_backfill().test()
+    assert states(run)["plan"] == "failed"
+    assert len(server.log) == 1
+    assert "locus_default" in caplog.text
+    assert "password" in caplog.text
+    assert "wrong-Pa55word" not in caplog.text

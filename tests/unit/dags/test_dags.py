@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from locus_stem.dags.account import LocusAccount
+from locus_stem.dags.daily_backfill import backfill_params, locus_daily_backfill
+from locus_stem.dags.inventory import locus_inventory
+
+DAGS = Path(__file__).parents[3] / "dags"
+
+
+def test_fetching_tasks_take_the_accounts_pool_by_absolute_priority():
+    dag = locus_daily_backfill()
+    fetching = {task.task_id: task for task in dag.tasks if task.task_id in {"plan", "extract"}}
+    assert {task.pool for task in fetching.values()} == {"locus_api"}
+    assert {str(task.weight_rule) for task in fetching.values()} != {"downstream"}
+    assert {task.pool for task in dag.tasks if task.task_id in {"load", "report"}} == {"default_pool"}
+
+
+def test_a_second_accounts_dags_have_their_own_names_and_pool():
+    account = LocusAccount("locus_west")
+    assert locus_inventory(account).dag_id == "locus_inventory__locus_west"
+    dag = locus_daily_backfill(account)
+    assert dag.dag_id == "locus_daily_backfill__locus_west"
+    assert dag.get_task("plan").pool == "locus_api__locus_west"
+
+
+def test_the_params_are_those_of_the_readme():
+    readme = (DAGS.parent / "README.md").read_text()
+    for name in backfill_params({}):
+        assert f"`{name}`" in readme
+
+
+def test_defaults_can_be_given_and_unknown_ones_are_refused():
+    assert locus_daily_backfill(defaults={"granularity": "15min"}).params["granularity"] == "15min"
+    with pytest.raises(ValueError, match="granulrity"):
+        locus_daily_backfill(defaults={"granulrity": "15min"})
+
+
+@pytest.mark.parametrize("file", sorted(DAGS.glob("*.py")), ids=lambda path: path.name)
+def test_a_dag_file_imports_nothing_heavy(file):
+    code = f"import runpy, sys; runpy.run_path({str(file)!r}); print(*sorted({{'deltalake', 'pyarrow', 'aiohttp'}} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1:] in ([], [""]), done.stdout

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from locus_stem.dags.account import timetable
+from locus_stem.operators.run_day import run_day
+
+
+def context(run_after, data_interval_start=None):
+    dag_run = SimpleNamespace(data_interval_start=data_interval_start, run_after=run_after)
+    return {"dag_run": dag_run, "dag": SimpleNamespace(timetable=timetable("0 12 * * *"))}
+
+
+def test_the_days_date_is_that_of_the_data_intervals_start():
+    start = datetime(2026, 3, 7, 12, tzinfo=UTC)
+    assert run_day(context(datetime(2026, 3, 8, 12, tzinfo=UTC), start)) == date(2026, 3, 7)
+
+
+@pytest.mark.parametrize(
+    ("run_after", "day"),
+    [
+        (datetime(2026, 3, 8, 11, 59, tzinfo=UTC), date(2026, 3, 6)),
+        (datetime(2026, 3, 8, 12, 0, tzinfo=UTC), date(2026, 3, 7)),
+        (datetime(2026, 3, 8, 23, 0, tzinfo=UTC), date(2026, 3, 7)),
+    ],
+)
+def test_a_run_without_interval_takes_the_last_complete_one(run_after, day):
+    assert run_day(context(run_after)) == day
