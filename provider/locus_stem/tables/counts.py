@@ -1,0 +1,35 @@
+"""How many rows a load changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["LoadCounts"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadCounts:
+    """Rows of one load. new + changed + unchanged + withdrawn are the rows answered, and those that vanished.
+
+    ``changed`` rows have any other value than before; of ``withdrawn`` rows all asked values are null now, and one was
+    not; ``versions`` is the table's version after each commit, by month (yyyy-mm-dd) or "" for a table without months.
+    """
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    withdrawn: int = 0
+    versions: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: LoadCounts) -> LoadCounts:
+        return LoadCounts(
+            self.new + other.new,
+            self.changed + other.changed,
+            self.unchanged + other.unchanged,
+            self.withdrawn + other.withdrawn,
+            {**self.versions, **other.versions},
+        )

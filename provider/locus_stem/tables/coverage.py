@@ -1,0 +1,300 @@
+"""The table ``coverage``: for each entity, field and local date how many intervals there should be and how many are.
+
+missing = expected - received - null_count. Lists and details that were fetched stand here too, with the UTC date, the
+granularity "" and the field "".
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from locus_stem.planning.intervals import expected_by_date
+from locus_stem.tables import commit
+from locus_stem.tables.asked import Asked, Scope, Windows, instant_of, micros
+from locus_stem.tables.compare import in_scope
+from locus_stem.tables.counts import LoadCounts
+from locus_stem.tables.schemas import SPECS
+from locus_stem.tables.sql import literal, quoted
+from locus_stem.tables.staged import EntityChunk, StagedRows, chunks_of
+from locus_stem.tables.upsert import upsert, upsert_into
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from deltalake import DeltaTable
+
+    from locus_stem.tables.lake import Lake
+
+__all__ = [
+    "Fetch", "Skip", "fetched_on", "last_day", "record_counts", "record_coverage", "record_fetch",
+    "record_fetches", "record_skips",
+]  # fmt: skip
+
+TABLE = "coverage"
+COMMIT_ROWS = 500_000
+EPOCH = date(1970, 1, 1)
+# Places of (entity, date) in one int64: a chunk has few entities and no date is past the year 4000.
+DATES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """One field of an entity that couldn't be asked for in [start, end), and why; ``zone`` is the site's."""
+
+    entity_id: int | str
+    field: str
+    reason: str
+    zone: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A list or a detail that was fetched on a UTC date, or refused for the reason ``skipped``."""
+
+    entity_type: str
+    entity_id: str
+    day: date
+    skipped: str | None = None
+
+
+def record_coverage(
+    lake: Lake, source: str, entity_type: str, granularity: str, parts: Sequence[str], asked: Sequence[Asked]
+) -> LoadCounts:
+    """Record what was answered of what was asked, from the staged parts that were loaded.
+
+    Dates on which an entity's field was asked are replaced, others stay.
+
+    :param source: the table that was loaded
+    :param parts: as for load_measurements; a row with a value in any field counts for the others as null
+    """
+    scope = Scope.of(asked)
+    if not scope.fields:
+        return LoadCounts()
+    staged = StagedRows(lake, parts, scope.fields)
+    weights: dict[int, int] = defaultdict(int)
+    for of_month in staged.counts(scope.entities).values():
+        for entity, rows in of_month.items():
+            weights[entity] += rows
+    dates = _ExpectedDates(granularity)
+    total = LoadCounts()
+    pending: list[pa.Table] = []
+    for chunk in chunks_of(weights, scope.entities):
+        for rows in _counted(scope, chunk, staged.read(chunk), dates):
+            pending.append(rows)
+            if sum(map(len, pending)) >= COMMIT_ROWS:
+                total += record_counts(lake, source, entity_type, granularity, pa.concat_tables(pending))
+                pending = []
+    if pending:
+        total += record_counts(lake, source, entity_type, granularity, pa.concat_tables(pending))
+    return total
+
+
+def record_counts(lake: Lake, source: str, entity_type: str, granularity: str, rows: pa.Table) -> LoadCounts:
+    """Record counts that are known: entity_id (string), field, local_date, expected, received, null_count, skipped.
+
+    :param rows: one row for each entity_id, field and local_date; ``skipped`` may be left out (null)
+    """
+    if not len(rows):
+        return LoadCounts()
+    whole = _whole(source, entity_type, granularity, rows)
+    days = pc.min_max(whole.column("local_date")).as_py()
+    condition, where = _among(source, entity_type, granularity, days["min"], days["max"])
+    condition &= pc.field("entity_id").isin(pc.unique(whole.column("entity_id")))
+    return upsert(lake, TABLE, whole, condition=condition, where=where)
+
+
+def record_skips(
+    lake: Lake, source: str, entity_type: str, granularity: str, skips: Sequence[Skip]
+) -> LoadCounts:
+    """Mark entities' fields as skipped: rows that are there keep their counts, others begin with received 0."""
+    dates = _ExpectedDates(granularity)
+    reasons: dict[tuple[str, str, date], tuple[float, str]] = {}
+    for skip in skips:
+        days, numbers = dates.of(skip.zone, ((micros(skip.start), micros(skip.end)),))
+        for day, number in zip(days, numbers, strict=True):
+            key = (str(skip.entity_id), skip.field, day)
+            before, _ = reasons.get(key, (0.0, ""))  # two slices may meet within a day
+            reasons[key] = (before + number, skip.reason)
+    if not reasons:
+        return LoadCounts()
+    on = [day for _, _, day in reasons]
+    condition, where = _among(source, entity_type, granularity, min(on), max(on))
+    entities = sorted({entity for entity, _, _ in reasons})
+    condition &= pc.field("entity_id").isin(entities)
+
+    def work(table: DeltaTable) -> LoadCounts:
+        columns = ["entity_id", "field", "local_date", "expected", "received", "null_count"]
+        stored = lake.dataset(table, TABLE).to_table(columns=columns, filter=condition)
+        known = {
+            (entity, field, day): counts
+            for entity, field, day, *counts in zip(*(c.to_pylist() for c in stored.columns), strict=True)
+        }
+        found = [
+            (*key, *known.get(key, (expected, 0, 0)), reason) for key, (expected, reason) in reasons.items()
+        ]
+        names = [*columns, "skipped"]
+        rows = pa.table(
+            [pa.array(column, SPECS[TABLE].columns[name]) for name, column in
+             zip(names, zip(*found, strict=True), strict=True)],
+            names=names,
+        )  # fmt: skip
+        whole = _whole(source, entity_type, granularity, rows)
+        return upsert_into(lake, table, TABLE, whole, condition=condition, where=where)
+
+    return commit.exclusively(lake, TABLE, work)
+
+
+def record_fetch(
+    lake: Lake, source: str, entity_type: str, entity_id: str, day: date, skipped: str | None = None
+) -> LoadCounts:
+    """Record one list or detail as fetched, or as refused; many at once are ``record_fetches``."""
+    return record_fetches(lake, source, [Fetch(entity_type, entity_id, day, skipped)])
+
+
+def record_fetches(lake: Lake, source: str, fetches: Sequence[Fetch]) -> LoadCounts:
+    """Record lists and details as fetched (received 1) or refused (received 0, skipped says why)."""
+    groups: dict[str, dict[tuple[str, date], str | None]] = defaultdict(dict)
+    for fetch in fetches:
+        groups[fetch.entity_type][fetch.entity_id, fetch.day] = fetch.skipped
+    total = LoadCounts()
+    for entity_type, reasons in groups.items():
+        rows = pa.table(
+            {
+                "entity_id": pa.array([entity for entity, _ in reasons], pa.string()),
+                "field": pa.repeat("", len(reasons)),
+                "local_date": pa.array([day for _, day in reasons], pa.date32()),
+                "expected": pa.repeat(1.0, len(reasons)),
+                "received": pa.array([0.0 if reason else 1.0 for reason in reasons.values()]),
+                "null_count": pa.repeat(0.0, len(reasons)),
+                "skipped": pa.array(list(reasons.values()), pa.string()),
+            }
+        )
+        total += record_counts(lake, source, entity_type, "", rows)
+    return total
+
+
+def last_day(lake: Lake, source: str, granularity: str) -> date | None:
+    """Return the last local date that was asked of a table at a granularity; skipped rows don't count."""
+    last: date | None = None
+    condition = (
+        (pc.field("granularity") == granularity) & (pc.field("field") != "") & pc.field("skipped").is_null()
+    )
+    for batch in _batches(lake, source, ["local_date"], condition):
+        day = pc.max(batch.column("local_date")).as_py()
+        last = day if last is None else max(last, day)
+    return last
+
+
+def fetched_on(lake: Lake, source: str) -> dict[tuple[str, str], date]:
+    """Return the last UTC date on which each list or detail was asked for, by (entity_type, entity_id).
+
+    One that the API refused was asked for too: it isn't asked again before the others are.
+    """
+    days: dict[tuple[str, str], date] = {}
+    condition = (pc.field("granularity") == "") & (pc.field("field") == "")
+    for batch in _batches(lake, source, ["entity_type", "entity_id", "local_date"], condition):
+        for kind, entity, day in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            days[kind, entity] = max(day, days.get((kind, entity), day))
+    return days
+
+
+class _ExpectedDates:
+    """Expected intervals by local date, counted once for each zone and windows."""
+
+    def __init__(self, granularity: str) -> None:
+        def counted(zone: str, windows: Windows) -> tuple[list[date], list[float]]:
+            counts: dict[date, int] = defaultdict(int)
+            for start, end in windows:
+                for day, number in expected_by_date(
+                    instant_of(start), instant_of(end), zone, granularity
+                ).items():
+                    counts[day] += number
+            return list(counts), [float(number) for number in counts.values()]
+
+        self.of = cache(counted)
+
+
+def _counted(scope: Scope, chunk: EntityChunk, rows: pa.Table, dates: _ExpectedDates) -> Iterator[pa.Table]:
+    """Return the counts of each field of the chunk's entities."""
+    rows, masks = in_scope(scope, chunk.entities, rows)
+    day = pc.add(
+        pc.multiply(rows.column("entity").cast(pa.int64()), DATES),
+        rows.column("local_date").cast(pa.int32()).cast(pa.int64()),
+    )
+    alike: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for place, entity in enumerate(chunk.entities):
+        alike[scope.zones[entity], scope.signature_of[entity]].append(place)
+    for number, field in enumerate(scope.fields):
+        mask = masks[number]
+        asked = pa.repeat(mask, len(rows)) if isinstance(mask, bool) else mask
+        grouped = (
+            pa.table({"day": day, "asked": asked.cast(pa.int64()), "value": rows.column(str(number))})
+            .group_by("day")
+            .aggregate([("asked", "sum"), ("value", "count")])
+        )
+        found_days = grouped.column("day").combine_chunks()
+        for (zone, signature), places in alike.items():
+            windows = scope.signatures[signature].get(field)
+            if windows is None:
+                continue
+            days, expected = dates.of(zone, windows)
+            on = [(one - EPOCH).days for one in days]
+            at = pc.index_in(pa.array([place * DATES + one for place in places for one in on]), found_days)
+            received = grouped.column("value_count").take(at).fill_null(0).cast(pa.float64())
+            answered = grouped.column("asked_sum").take(at).fill_null(0).cast(pa.float64())
+            yield pa.table(
+                {
+                    "entity_id": pa.array([str(chunk.entities[place]) for place in places for _ in days]),
+                    "field": pa.repeat(field, len(at)),
+                    "local_date": pa.array(days * len(places), pa.date32()),
+                    "expected": pa.array(expected * len(places), pa.float64()),
+                    "received": received,
+                    "null_count": pc.subtract(answered, received),
+                    "skipped": pa.nulls(len(at), pa.string()),
+                }
+            )
+
+
+def _whole(source: str, entity_type: str, granularity: str, rows: pa.Table) -> pa.Table:
+    constant = {"source": source, "entity_type": entity_type, "granularity": granularity}
+    return pa.table({
+        name: pa.repeat(constant[name], len(rows)) if name in constant
+        else rows.column(name) if name in rows.column_names
+        else pa.nulls(len(rows), kind)
+        for name, kind in SPECS[TABLE].columns.items()
+    })  # fmt: skip
+
+
+def _among(
+    source: str, entity_type: str, granularity: str, first: date, last: date
+) -> tuple[pc.Expression, list[str]]:
+    """Return the rows of one kind between two dates, as a condition of pyarrow and as SQL."""
+    constant = {"source": source, "entity_type": entity_type, "granularity": granularity}
+    condition = (pc.field("local_date") >= first) & (pc.field("local_date") <= last)
+    for name, value in constant.items():
+        condition &= pc.field(name) == value
+    where = [f"{quoted(name, 'target')} = {literal(value)}" for name, value in constant.items()]
+    day = quoted("local_date", "target")
+    return condition, [*where, f"{day} >= {literal(first)}", f"{day} <= {literal(last)}"]
+
+
+def _batches(
+    lake: Lake, source: str, columns: list[str], condition: pc.Expression
+) -> Iterator[pa.RecordBatch]:
+    table = lake.open(TABLE)
+    if table is None:
+        return
+    dataset = lake.dataset(table, TABLE, f"{quoted('source')} = {literal(source)}")
+    whole = condition & (pc.field("source") == source)
+    for batch in dataset.scanner(columns=columns, filter=whole, batch_readahead=4).to_batches():
+        if batch.num_rows:
+            yield batch

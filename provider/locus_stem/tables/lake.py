@@ -1,0 +1,221 @@
+"""Where the tables are: one address, opened by deltalake for tables and by pyarrow.fs for everything else."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.fs
+import pyarrow.parquet as pq
+
+from locus_stem.tables.schemas import SPECS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from deltalake import DeltaTable
+
+__all__ = ["Lake", "LakeError"]
+
+ALLOWED = (
+    "allowed are file:///absolute/folder, s3://bucket/folder, gs://bucket/folder and "
+    "abfss://container@account.dfs.core.windows.net/folder"
+)
+CLOUD_SCHEMES = ("s3", "gs", "abfss")
+
+
+class LakeError(ValueError):
+    """The lake's address is wrong or can't be used; the message names it, what is wrong and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lake:
+    """A folder of Delta tables, ``{uri}/{table}``.
+
+    :param uri: file:///absolute/folder, s3://bucket/folder, or by configuration gs:// and abfss://
+    :param storage_options: deltalake's storage options, also used for files beside the tables.
+        They hold keys, so that they are never shown.
+    """
+
+    uri: str
+    storage_options: Mapping[str, str] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "uri", self.uri.rstrip("/") or self.uri)
+
+    def table_uri(self, name: str) -> str:
+        """Return the address of one table."""
+        return f"{self.uri}/{name}"
+
+    def filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:
+        """Return pyarrow's file system and the lake's folder in it.
+
+        :raises LakeError: the address is not one that a lake can have
+        """
+        parts = self._checked_parts()
+        if parts.scheme == "file":
+            return pyarrow.fs.LocalFileSystem(), unquote(parts.path).rstrip("/")
+        if parts.scheme == "s3":
+            options = _s3_options(self.storage_options or {}, os.environ)
+            return pyarrow.fs.S3FileSystem(**options), (parts.netloc + parts.path).rstrip("/")
+        filesystem, base = pyarrow.fs.FileSystem.from_uri(self.uri)
+        return filesystem, base
+
+    def open(self, name: str) -> DeltaTable | None:
+        """Return the table's newest state, or None where there is no such table."""
+        from deltalake import DeltaTable
+
+        address, options = self.delta_address(name)
+        if not DeltaTable.is_deltatable(address, options):
+            return None
+        return DeltaTable(address, storage_options=options)
+
+    def delta_address(self, name: str) -> tuple[str, dict[str, str]]:
+        """Return what deltalake opens a table by: a plain path for files, since a folder may hold % or #."""
+        parts = self._checked_parts()
+        options = dict(self.storage_options or {})
+        if parts.scheme == "file":
+            return f"{unquote(parts.path).rstrip('/')}/{name}", options
+        return self.table_uri(name), options
+
+    def dataset(self, table: DeltaTable, name: str, pruning: str | None = None) -> pyarrow.dataset.Dataset:
+        """Return the table as a dataset that is read without deltalake's runtime.
+
+        A writer that is fed while it reads would otherwise start that runtime inside itself, which panics.
+        """
+        filesystem, base = self.filesystem()
+        return table.to_pyarrow_dataset(
+            filesystem=pyarrow.fs.SubTreeFileSystem(f"{base}/{name}", filesystem),
+            file_pruning_predicate=pruning,
+        )
+
+    def read(
+        self,
+        name: str,
+        columns: Sequence[str] | None = None,
+        filters: Sequence[Any] | pc.Expression | None = None,
+    ) -> pa.Table:
+        """Return a table's rows; an absent table has no rows, an absent known column is null.
+
+        :param filters: as pyarrow.parquet takes them: tuples (column, operator, value), lists of those, or an
+            expression
+        :raises KeyError: a column that neither the table nor its description has
+        """
+        table = self.open(name)
+        spec = SPECS[name]
+        stored = spec.schema() if table is None else _comparable(pa.schema(table.schema().to_arrow()))
+        wanted = list(columns) if columns is not None else stored.names
+        absent = [column for column in wanted if column not in stored.names]
+        schema = pa.schema([*stored, *(pa.field(column, spec.type_of(column)) for column in absent)])
+        if table is None:
+            rows = schema.empty_table()
+        else:
+            condition = filters if isinstance(filters, pc.Expression) or not filters else None
+            if filters and condition is None:
+                condition = pq.filters_to_expression(filters)
+            present = [column for column in wanted if column in stored.names]
+            dataset = self.dataset(table, name).replace_schema(stored)
+            rows = dataset.to_table(columns={c: pc.field(c) for c in present}, filter=condition)
+            for column in absent:
+                rows = rows.append_column(
+                    schema.field(column), pa.nulls(len(rows), schema.field(column).type)
+                )
+        return rows.select(wanted)
+
+    def check(self) -> None:
+        """Write a probe file into the lake and remove it again.
+
+        :raises LakeError: the address is wrong, or nothing can be written there
+        """
+        parts = self._checked_parts()
+        if parts.scheme == "file":
+            _check_folder(self.uri, Path(unquote(parts.path)))
+        try:
+            filesystem, base = self.filesystem()
+            probe = f"{base}/.probe-{uuid.uuid4().hex}"
+            with filesystem.open_output_stream(probe) as stream:
+                stream.write(b"probe")
+            filesystem.delete_file(probe)
+        except (OSError, pa.ArrowException) as error:
+            raise LakeError(
+                f"lake {self.uri}: a file can't be written and removed there ({error}); give this machine write "
+                f"access or another address; {ALLOWED}"
+            ) from error
+
+    def _checked_parts(self) -> SplitResult:
+        shown = self.uri.split("?", 1)[0]
+        parts = urlsplit(self.uri)
+        if not parts.scheme:
+            kind = "has no scheme" if self.uri.startswith("/") else "is a relative path"
+            raise LakeError(f"lake {shown!r} {kind}; {ALLOWED}")
+        if parts.scheme not in {"file", *CLOUD_SCHEMES}:
+            raise LakeError(f"lake {shown!r}: scheme {parts.scheme!r} is unknown; {ALLOWED}")
+        if parts.scheme == "file":
+            if parts.netloc:
+                raise LakeError(
+                    f"lake {shown!r} names the host {parts.netloc!r}, and a folder needs three slashes; {ALLOWED}"
+                )
+            if not parts.path.startswith("/"):
+                raise LakeError(f"lake {shown!r} is a relative path; {ALLOWED}")
+        elif not parts.netloc:
+            raise LakeError(f"lake {shown!r} names no bucket; {ALLOWED}")
+        elif "@" in parts.netloc and parts.scheme != "abfss":
+            raise LakeError(
+                f"lake {parts.scheme}://…: keys don't belong into the address but into storage options; {ALLOWED}"
+            )
+        if parts.query or parts.fragment:
+            raise LakeError(f"lake {shown.split('#', 1)[0]!r} is followed by ? or #; {ALLOWED}")
+        return parts
+
+
+def _comparable(schema: pa.Schema) -> pa.Schema:
+    """Read texts as plain strings: a filter's text can't be compared with string views."""
+    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    return pa.schema([field.with_type(plain.get(field.type, field.type)) for field in schema])
+
+
+def _check_folder(uri: str, folder: Path) -> None:
+    for place in (folder, *folder.parents):
+        if place.exists():
+            if not place.is_dir():
+                raise LakeError(f"lake {uri}: {place} is a file, not a folder; {ALLOWED}")
+            break
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LakeError(
+            f"lake {uri}: the folder can't be made ({error.strerror}); give this machine write access or another "
+            f"address; {ALLOWED}"
+        ) from error
+
+
+def _s3_options(options: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Translate deltalake's S3 options (any case, with or without aws_) into those of pyarrow's file system."""
+    given = {key.lower().removeprefix("aws_"): value for key, value in options.items()}
+
+    def option(*names: str) -> str | None:
+        for name in names:
+            if given.get(name):
+                return given[name]
+        return next(
+            (environment[f"AWS_{n.upper()}"] for n in names if environment.get(f"AWS_{n.upper()}")), None
+        )
+
+    found: dict[str, Any] = {}
+    key, secret = given.get("access_key_id"), given.get("secret_access_key")
+    if key and secret:
+        found |= {"access_key": key, "secret_key": secret, "session_token": given.get("session_token")}
+    if region := option("region", "default_region"):
+        found["region"] = region
+    if endpoint := option("endpoint_url", "endpoint_url_s3", "endpoint"):
+        address = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
+        found |= {"endpoint_override": address.netloc, "scheme": address.scheme}
+    if (option("virtual_hosted_style_request") or "").lower() in {"1", "true"}:
+        found["force_virtual_addressing"] = True
+    return found

@@ -1,0 +1,157 @@
+"""Tables of objects: lists, details and available fields, as the API shows them now."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from locus_stem.tables.counts import LoadCounts
+from locus_stem.tables.schemas import SPECS, TableSpec, snake_case
+from locus_stem.tables.sql import literal, quoted
+from locus_stem.tables.upsert import upsert
+from locus_stem.tables.values import converted, table_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date
+
+    from locus_stem.tables.lake import Lake
+
+__all__ = ["load_data_available", "load_objects"]
+
+log = logging.getLogger(__name__)
+REMOVED = "removed_on"
+DROPPED = "statusCode"
+IN_LIST = 1000
+
+
+def load_objects(
+    lake: Lake, table: str, objects: Sequence[Mapping[str, Any]], *, complete: bool, today: date
+) -> LoadCounts:
+    """Make rows equal to objects as the API answered them: new ones inserted, changed ones updated.
+
+    Field names become snake_case, ``id`` the table's key; a field that an object lacks is null.
+
+    :param objects: with ``id`` or the key itself (``site_id`` for details of a site)
+    :param complete: the listing is whole: what it lacks gets ``removed_on`` = today and keeps its values
+    :returns: objects newly removed are counted as withdrawn
+    """
+    spec = SPECS[table]
+    rows = _last_of_each(spec, [_row(spec, one) for one in objects])
+    known = lake.open(table)
+    stored = spec.schema() if known is None else pa.schema(known.schema().to_arrow())
+    given = table_of(spec, rows, stored)
+    if not complete or REMOVED not in spec.columns:
+        return upsert(lake, table, given)
+    key = spec.key[0]
+    old = lake.read(table)
+    gone = old.filter(pc.invert(pc.is_in(old.column(key), given.column(key).combine_chunks())))
+    newly = gone.filter(gone.column(REMOVED).is_null())
+    if not len(newly):
+        return upsert(lake, table, given)
+    removed = newly.set_column(
+        newly.column_names.index(REMOVED), REMOVED, pa.repeat(pa.scalar(today, pa.date32()), len(newly))
+    )
+    counts = upsert(lake, table, pa.concat_tables([given, removed], promote_options="default"))
+    return LoadCounts(
+        counts.new, counts.changed - len(removed), counts.unchanged, len(removed), counts.versions
+    )
+
+
+def load_data_available(
+    lake: Lake, answers: Mapping[tuple[str, int], Sequence[Mapping[str, Any]]]
+) -> LoadCounts:
+    """Replace the available fields of each entity that was asked: one row an aggregation, its short name the key.
+
+    :param answers: base fields as answered, by (entity_type, entity_id); base fields without aggregations have no
+        short name and give no row
+    :returns: rows of short names that are no longer there are deleted and counted as withdrawn
+    """
+    if not answers:
+        return LoadCounts()
+    spec = SPECS["locus_data_available"]
+    rows = [
+        row
+        for (entity_type, entity_id), base_fields in answers.items()
+        for base_field in base_fields
+        for row in _aggregations(entity_type, entity_id, base_field)
+    ]
+    given = table_of(spec, _last_of_each(spec, rows), spec.schema())
+    total = LoadCounts()
+    for entity_type in sorted({kind for kind, _ in answers}):
+        ids = sorted(entity_id for kind, entity_id in answers if kind == entity_type)
+        for low in range(0, len(ids), IN_LIST):
+            some = ids[low : low + IN_LIST]
+            asked = (pc.field("entity_type") == entity_type) & pc.field("entity_id").isin(some)
+            total += upsert(
+                lake,
+                spec.name,
+                given.filter(asked),
+                condition=asked,
+                where=[
+                    f"{quoted('entity_type', 'target')} = {literal(entity_type)}",
+                    f"{quoted('entity_id', 'target')} >= {some[0]}",
+                    f"{quoted('entity_id', 'target')} <= {some[-1]}",
+                ],
+                delete_others=True,
+            )
+    return total
+
+
+def _row(spec: TableSpec, one: Mapping[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for name, value in one.items():
+        if name == DROPPED:
+            continue
+        column = snake_case(name)
+        if column == "id" and spec.id_column is not None and spec.id_column not in one:
+            column = spec.id_column
+        if column == REMOVED:
+            log.warning(
+                "%s: an answered field %r isn't stored: the table has its own %s", spec.name, name, REMOVED
+            )
+            continue
+        row[column] = value
+    return row
+
+
+def _aggregations(
+    entity_type: str, entity_id: int, base_field: Mapping[str, Any]
+) -> Iterable[dict[str, Any]]:
+    parameters = base_field.get("fieldParameters")
+    for aggregation in base_field.get("aggregations") or ():
+        yield {
+            "entity_type": entity_type,
+            "entity_id": entity_id,
+            "short_name": aggregation.get("shortName"),
+            "base_field": base_field.get("baseField"),
+            "long_name": base_field.get("longName"),
+            "source": base_field.get("source"),
+            "unit": base_field.get("unit"),
+            "aggregation": aggregation.get("aggregation"),
+            "granularities": base_field.get("granularities"),
+            "field_parameters": None if parameters is None else json.dumps(parameters, ensure_ascii=False),
+        }
+
+
+def _last_of_each(spec: TableSpec, rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return one row a key, the last; rows without a usable key are left out. Both are said in the log."""
+    found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    for row in rows:
+        try:
+            key = tuple(converted(row.get(column), spec.columns[column]) for column in spec.key)
+        except ValueError:
+            key = (None,)
+        if None in key:
+            log.warning(
+                "%s: an object without %s is left out: %.100r", spec.name, ", ".join(spec.key), dict(row)
+            )
+            continue
+        if key in found:
+            log.warning("%s: %s was answered twice, the last is kept", spec.name, key)
+        found[key] = row
+    return list(found.values())

@@ -1,0 +1,134 @@
+"""Exact writing of small keyed tables: rows are compared with the stored ones, and only differences are committed."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from locus_stem.tables import commit
+from locus_stem.tables.counts import LoadCounts
+from locus_stem.tables.schemas import SPECS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from deltalake import DeltaTable, Transaction
+
+    from locus_stem.tables.lake import Lake
+
+__all__ = ["upsert", "upsert_into"]
+
+DELETED = "__deleted"
+
+
+def upsert(
+    lake: Lake,
+    name: str,
+    rows: pa.Table,
+    *,
+    condition: pc.Expression | None = None,
+    where: Sequence[str] = (),
+    delete_others: bool = False,
+    transactions: Sequence[Transaction] = (),
+) -> LoadCounts:
+    """Insert rows whose key is new and update those that differ; columns that ``rows`` lacks stay as they are.
+
+    :param rows: one row a key, its columns of the table's types; a column that the table lacks is added
+    :param condition: the stored rows to compare with; all rows' keys must meet it
+    :param where: the same for the merge, as SQL on ``target``
+    :param delete_others: delete the stored rows that meet the condition and aren't in ``rows``
+    :param transactions: application transactions of the commit; with them there is a commit even without a change
+    :returns: deleted rows are counted as withdrawn
+    """
+
+    def work(table: DeltaTable) -> LoadCounts:
+        return upsert_into(
+            lake, table, name, rows,
+            condition=condition, where=where, delete_others=delete_others, transactions=transactions,
+        )  # fmt: skip
+
+    return commit.exclusively(lake, name, work)
+
+
+def upsert_into(
+    lake: Lake,
+    table: DeltaTable,
+    name: str,
+    rows: pa.Table,
+    *,
+    condition: pc.Expression | None = None,
+    where: Sequence[str] = (),
+    delete_others: bool = False,
+    transactions: Sequence[Transaction] = (),
+) -> LoadCounts:
+    """Do as ``upsert`` on one state of the table, which a caller has read before; see there."""
+    key = list(SPECS[name].key)
+    values = [column for column in rows.column_names if column not in key]
+    schema = pa.schema(table.schema().to_arrow())
+    known = [column for column in rows.column_names if column in schema.names]
+    stored = lake.dataset(table, name).to_table(columns={c: pc.field(c) for c in known}, filter=condition)
+    for column in rows.column_names:
+        if column not in known:
+            stored = stored.append_column(column, pa.nulls(len(stored), rows.schema.field(column).type))
+
+    pairs = _matched(rows.select(key), stored.select(key))
+    old = stored.take(pairs.column("stored"))
+    new = rows.take(pairs.column("given"))
+    differs = pa.nulls(len(new), pa.bool_()).fill_null(False)
+    for column in values:
+        differs = pc.or_(differs, different(new.column(column), old.column(column)))
+    changed = new.filter(differs)
+    inserted = _others(rows, pairs.column("given"))
+    deleted = _others(stored, pairs.column("stored")) if delete_others else stored.slice(0, 0)
+    counts = LoadCounts(len(inserted), len(changed), len(new) - len(changed), len(deleted))
+
+    if len(changed) or len(deleted):
+        source = pa.concat_tables([changed, inserted])
+        if delete_others:
+            source = pa.concat_tables([_marked(source, False), _marked(deleted, True)])
+        commit.merge(
+            table,
+            source,
+            key=key,
+            update=values,
+            insert=rows.column_names,
+            where=where,
+            deletions=DELETED if delete_others else None,
+            transactions=transactions,
+        )
+    elif len(inserted) or transactions:
+        # A merge without a change drops its transactions; an append of no rows carries them.
+        commit.append(table, inserted, transactions)
+    else:
+        return counts
+    return counts + LoadCounts(versions={"": table.version()})
+
+
+def different(one: pa.ChunkedArray, other: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return where two columns differ; null differs from every value and not from null."""
+    if pa.types.is_nested(one.type):  # arrow compares no lists
+        one = pa.chunked_array([[None if v is None else json.dumps(v) for v in one.to_pylist()]], pa.string())
+        other = pa.chunked_array(
+            [[None if v is None else json.dumps(v) for v in other.to_pylist()]], pa.string()
+        )
+    return pc.coalesce(pc.not_equal(one, other), pc.xor(one.is_null(), other.is_null()))
+
+
+def _matched(given: pa.Table, stored: pa.Table) -> pa.Table:
+    """Return the places (given, stored) of rows with the same key."""
+    left = given.append_column("given", pa.array(range(len(given)), pa.int64()))
+    right = stored.append_column("stored", pa.array(range(len(stored)), pa.int64()))
+    found = left.join(right, given.column_names, join_type="inner").sort_by("given")
+    return found.select(["given", "stored"])
+
+
+def _others(rows: pa.Table, places: pa.ChunkedArray) -> pa.Table:
+    at = pa.array(range(len(rows)), pa.int64())
+    return rows.filter(pc.invert(pc.is_in(at, places.combine_chunks())))
+
+
+def _marked(rows: pa.Table, deleted: bool) -> pa.Table:
+    return rows.append_column(DELETED, pa.repeat(deleted, len(rows)))
