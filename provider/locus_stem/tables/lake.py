@@ -31,7 +31,7 @@ CLOUD_SCHEMES = ("s3", "gs", "abfss")
 
 
 class LakeError(ValueError):
-    """The lake's address is wrong or can't be used; the message names it, what is wrong and what is allowed."""
+    """The lake can't be used; the message names its address, what is wrong and what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +103,8 @@ class Lake:
     ) -> pa.Table:
         """Return a table's rows; an absent table has no rows, an absent known column is null.
 
-        :param filters: as pyarrow.parquet takes them: tuples (column, operator, value), lists of those, or an
-            expression
+        :param filters: as pyarrow.parquet takes them: tuples (column, operator, value), lists of those, or
+            an expression
         :raises KeyError: a column that neither the table nor its description has
         """
         table = self.open(name)
@@ -144,8 +144,8 @@ class Lake:
             filesystem.delete_file(probe)
         except (OSError, pa.ArrowException) as error:
             raise LakeError(
-                f"lake {self.uri}: a file can't be written and removed there ({error}); give this machine write "
-                f"access or another address; {ALLOWED}"
+                f"lake {self.uri}: a file can't be written and removed there ({error}); give this machine "
+                f"write access or another address; {ALLOWED}"
             ) from error
 
     def _checked_parts(self) -> SplitResult:
@@ -159,7 +159,7 @@ class Lake:
         if parts.scheme == "file":
             if parts.netloc:
                 raise LakeError(
-                    f"lake {shown!r} names the host {parts.netloc!r}, and a folder needs three slashes; {ALLOWED}"
+                    f"lake {shown!r} names the host {parts.netloc!r}; a folder has three slashes; {ALLOWED}"
                 )
             if not parts.path.startswith("/"):
                 raise LakeError(f"lake {shown!r} is a relative path; {ALLOWED}")
@@ -167,7 +167,7 @@ class Lake:
             raise LakeError(f"lake {shown!r} names no bucket; {ALLOWED}")
         elif "@" in parts.netloc and parts.scheme != "abfss":
             raise LakeError(
-                f"lake {parts.scheme}://…: keys don't belong into the address but into storage options; {ALLOWED}"
+                f"lake {parts.scheme}://…: keys belong into storage options, not into the address; {ALLOWED}"
             )
         if parts.query or parts.fragment:
             raise LakeError(f"lake {shown.split('#', 1)[0]!r} is followed by ? or #; {ALLOWED}")
@@ -190,13 +190,13 @@ def _check_folder(uri: str, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LakeError(
-            f"lake {uri}: the folder can't be made ({error.strerror}); give this machine write access or another "
-            f"address; {ALLOWED}"
+            f"lake {uri}: the folder can't be made ({error.strerror}); give this machine write access or "
+            f"another address; {ALLOWED}"
         ) from error
 
 
 def _s3_options(options: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, Any]:
-    """Translate deltalake's S3 options (any case, with or without aws_) into those of pyarrow's file system."""
+    """Translate deltalake's S3 options (any case, with or without aws_) into pyarrow's."""
     given = {key.lower().removeprefix("aws_"): value for key, value in options.items()}
 
     def option(*names: str) -> str | None:
