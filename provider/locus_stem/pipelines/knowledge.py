@@ -95,7 +95,7 @@ def refresh_lists(
             continue
         objects = client.call(listing.endpoint.request(partner_id=partner_id))
         counts[listing.table] = load_objects(lake, listing.table, objects, complete=True, today=today)
-        record_fetches(lake, [Fetch(listing.table, "partner", str(partner_id), today)])
+        record_fetches(lake, listing.table, [Fetch("partner", str(partner_id), today)])
         log.info("%s: %d listed, %s", listing.table, len(objects), counts[listing.table])
     return counts
 
@@ -159,9 +159,9 @@ def _load(lake: Lake, taken: Sequence[tuple[Wanted, Any]], today: date, result: 
         result.counts[table] = result.counts.get(table, LoadCounts()) + counts
         record_fetches(
             lake,
+            table,
             [
                 Fetch(
-                    table,
                     item.detail.entity_type,
                     str(item.entity_id),
                     today,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from locus_stem.pipelines.extract import BatchState
 from locus_stem.planning.backfill import DataRequest
-from locus_stem.planning.intervals import expected_by_date
 from locus_stem.tables.coverage import Skip, record_coverage, record_skips
 from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.measurements import Asked, load_measurements
@@ -122,11 +121,9 @@ def _skip_records(
     records = []
     for request in requests:
         reasons = bad_fields.get(request.entity_id, {})
-        asked = request.group.fields
-        by_reason = {name: skipped.get(request.entity_id) or reasons.get(name) for name in asked}
-        kept = request.slice
-        for reason in dict.fromkeys(filter(None, by_reason.values())):
-            fields = tuple(name for name in asked if by_reason[name] == reason)
-            expected = expected_by_date(kept.start, kept.end, request.zone, request.granularity)
-            records.append(Skip(str(request.entity_id), fields, reason, expected))
+        for name in request.group.fields:
+            reason = skipped.get(request.entity_id) or reasons.get(name)
+            if reason:
+                kept = request.slice
+                records.append(Skip(request.entity_id, name, reason, request.zone, kept.start, kept.end))
     return records

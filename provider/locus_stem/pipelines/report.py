@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.pipelines.slot import Usage
 from locus_stem.tables.counts import LoadCounts
-from locus_stem.tables.runs import record_runs
+from locus_stem.tables.runs import add_run, record_runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,13 +19,6 @@ if TYPE_CHECKING:
 
 #: A run in which the API refuses more than this share of the entities fails, after loading the rest.
 REFUSED_SHARE = 0.10
-ADDED = (
-    "requests",
-    "retries",
-    "api_seconds",
-    *(f"rows_{kind}" for kind in ("new", "changed", "unchanged", "withdrawn")),
-    "entities_skipped",
-)
 #: So many skipped entities are named one by one in the log.
 NAMED = 50
 
@@ -70,7 +62,7 @@ def record_turn(lake: Lake, owner: Mapping[str, Any], usage: Usage, refreshed: R
     run = {"dag_id": owner["dag_id"], "run_id": owner["run_id"]}
     counts = asdict(sum(refreshed.counts.values(), LoadCounts()))
     row = _row(run, key, usage, {"counts": counts, "skipped": refreshed.refused})
-    record_runs(lake, [_added(lake, row)])
+    add_run(lake, row)
     lines = [
         f"requests: {usage.requests} ({_statuses(usage)}), retries: {usage.retries}, "
         f"429s: {usage.by_status.get('429', 0)}",
@@ -82,18 +74,6 @@ def record_turn(lake: Lake, owner: Mapping[str, Any], usage: Usage, refreshed: R
     if refreshed.left:
         lines.append(f"{refreshed.left} details are left; the slot is given back to others in between")
     return lines
-
-
-def _added(lake: Lake, row: dict[str, Any]) -> dict[str, Any]:
-    """Add a turn to what the same try's earlier turns wrote."""
-    filters = [(name, "=", row[name]) for name in ("dag_id", "run_id", "task_id", "map_index", "try_number")]
-    for earlier in lake.read("runs", filters=filters).to_pylist():
-        statuses = Usage(by_status=json.loads(earlier["answered_by_status"])) + Usage(
-            by_status=row["answered_by_status"]
-        )
-        sums = {name: earlier[name] + row[name] for name in row if name in ADDED}
-        row = {**row, **sums, "answered_by_status": statuses.by_status, "started": earlier["started"]}
-    return row
 
 
 def _row(
