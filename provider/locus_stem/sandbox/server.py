@@ -85,9 +85,9 @@ class Server:
     async def serve(self, started: threading.Event | None = None) -> None:
         """Serve until :meth:`stop`."""
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        runner = web.ServerRunner(web.Server(self._handle, access_log=None))
+        runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=1)
         await runner.setup()
-        site = web.TCPSite(runner, HOST, self.port, shutdown_timeout=1)
+        site = web.TCPSite(runner, HOST, self.port)
         try:
             await site.start()
             self.port = runner.addresses[0][1]
