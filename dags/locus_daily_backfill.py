@@ -1,4 +1,4 @@
-"""Measurements of every site, once a day, and any range on demand."""
+"""Airflow DAG: measurements of every site, once a day, and any range on demand."""
 
 from locus_stem.dags.daily_backfill import locus_daily_backfill
 

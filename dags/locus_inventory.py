@@ -1,4 +1,4 @@
-"""Clients, sites, components and their details, once a day."""
+"""Airflow DAG: clients, sites, components and their details, once a day."""
 
 from locus_stem.dags.inventory import locus_inventory
 

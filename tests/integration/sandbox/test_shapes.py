@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 import pytest
