@@ -12,6 +12,7 @@ class Served:
     """One request. Times are monotonic seconds; ``finished`` is when the last byte had left, None until then.
 
     ``in_flight`` counts the account's requests at its arrival, itself included. ``query`` holds no secret.
+    ``status`` stays None where no status was sent at all.
     """
 
     api: str
@@ -57,7 +58,7 @@ class Ledger:
         return {
             "requests": len(served),
             "by_api": dict(Counter(one.api for one in served)),
-            "by_status": dict(Counter(str(one.status) for one in served)),
+            "by_status": dict(Counter(str(one.status) for one in served if one.status)),
             "by_fault": dict(Counter(one.fault for one in served if one.fault)),
             "data_requests": sum(one.path.endswith(("/data", "/streams")) for one in served),
             "max_in_flight": {api: max(one.in_flight for one in served if one.api == api) for api in apis},

@@ -188,7 +188,7 @@ class Series:
         if slots == SLOTS_A_DAY:
             return Span(225 * total, 1440, day.highest, day.lowest)
         edges = [first, *(edge for pair in ranges for edge in pair), after]
-        highest, lowest = _extremes(day, edges)
+        highest, lowest = extremes_of(day, edges)
         return Span(225 * total, SLOT_MINUTES * slots, highest, lowest)
 
     def _sum(self, first: int, after: int) -> Span | None:
@@ -210,7 +210,7 @@ class Series:
         return Span(225 * total, SLOT_MINUTES * slots, 0, 0) if slots else None
 
 
-def _extremes(day: RecordedDay, edges: Sequence[int]) -> tuple[int, int]:
+def extremes_of(day: RecordedDay, edges: Sequence[int]) -> tuple[int, int]:
     """Highest and lowest minute of the slots [edges[0], edges[1]), [edges[2], edges[3]), …."""
     highest: int | None = None
     lowest: int | None = None

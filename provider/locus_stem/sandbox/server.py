@@ -172,6 +172,6 @@ class Server:
             left = served.arrived + self.options.latency_ms / 1000 - time.monotonic()
             if left > 0:
                 await asyncio.sleep(left)
-        served.status = reply.status
+        served.status = None if served.fault in {"reset", "hang"} else reply.status
         response, served.bytes_sent = await self._sender.send(incoming, reply, served.fault, release)
         return response

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from locus_stem.sandbox.catalogue import value_of
+from locus_stem.sandbox.series import Span, extremes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,7 +77,8 @@ def column(
         run = _run_ahead(intervals, index, bounds)
         if run:
             step = after - first
-            found += _slots(series, first // 15, (first + run * step) // 15, step, aggregation, scale, offset)
+            make = _hours if step == 60 else _slots
+            found += make(series, first // 15, (first + run * step) // 15, step, aggregation, scale, offset)
             index += run
             continue
         begin, end = max(first, low), min(after, high)
@@ -89,11 +91,12 @@ def column(
 def _run_ahead(intervals: Sequence[tuple[int, int]], index: int, bounds: tuple[int, int]) -> int:
     """Count the intervals from ``index`` on that fill whole slots, without a break, within the bounds."""
     first, after = intervals[index]
-    step = after - first
-    if step > 15 or 15 % step or first % 15 or first < bounds[0]:
+    step = max(1, after - first)
+    if first % 15 or first < bounds[0] or (15 % step and step != 60):
         return 0
     count = min(len(intervals) - index, (bounds[1] - first) // step)
-    count -= count % (15 // step)
+    if step < 15:
+        count -= count % (15 // step)
     if count > 0 and intervals[index + count - 1][0] == first + step * (count - 1):
         return count
     return 0
@@ -142,4 +145,26 @@ def _slots(
                 some[position] = None
         found += some
         slot += until - within
+    return found
+
+
+def _hours(
+    series: Series, first: int, after: int, step: int, aggregation: str, scale: float, offset: float
+) -> list[float | None]:
+    """Values of the slots [first, after), four by four; most solar days have no holes to look for."""
+    found: list[float | None] = []
+    extremes = aggregation in {"max", "min"}
+    number = -1
+    for slot in range(first, after, 4):
+        day_number, within = series.place(slot)
+        if day_number != number:
+            number = day_number
+            day, plain = series.day(number), not series.empty(number)
+        if plain and within <= 92:
+            total = 225 * (day.cumulated[within + 4] - day.cumulated[within])
+            ends = extremes_of(day, (within, within + 4)) if extremes else (0, 0)
+            span: Span | None = Span(total, step, *ends)
+        else:
+            span = series.span(15 * slot, 15 * slot + step, extremes=extremes)
+        found.append(value_of(span, aggregation, scale, offset))
     return found

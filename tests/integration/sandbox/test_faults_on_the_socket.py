@@ -47,6 +47,7 @@ def test_a_reset_is_a_connection_reset(serve):
         while cause.__cause__ is not None or cause.__context__ is not None:
             cause = cause.__cause__ or cause.__context__
         assert isinstance(cause, ConnectionResetError)
+    assert [one.status for one in plant.server.log] == [None, None]
     assert plant.get(PATH).status_code == 200
 
 
