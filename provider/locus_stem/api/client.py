@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast
 
 import httpx
 
@@ -120,7 +120,7 @@ class _Client(Generic[C]):
         try:
             response = self._transport.handle_request(self._session.http_request(request, idle))
             try:
-                for piece in response.iter_raw():
+                for piece in cast("httpx.SyncByteStream", response.stream):  # as sent: Reader unpacks it
                     receipt.feed(piece)
             finally:
                 response.close()
@@ -214,7 +214,7 @@ class _AsyncClient(Generic[C]):
             async with asyncio.timeout(self._session.timeout):
                 response = await self._transport.handle_async_request(self._session.http_request(request))
                 try:
-                    async for piece in response.aiter_raw():
+                    async for piece in cast("httpx.AsyncByteStream", response.stream):
                         receipt.feed(piece)
                 finally:
                     await response.aclose()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 from urllib.parse import quote
 
@@ -90,7 +91,7 @@ class Endpoint:
         """All parameters: the path's, then the query's."""
         return self.ids + self.query
 
-    @property
+    @cached_property
     def signature(self) -> inspect.Signature:
         """Signature of the method: ids by position or name, the rest by name."""
         positional, named = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
@@ -107,7 +108,7 @@ class Endpoint:
             return_annotation="list[dict[str, Any]]" if self.many else "dict[str, Any]",
         )
 
-    @property
+    @cached_property
     def documentation(self) -> str:
         """Docstring of the method."""
         lines = [f"{self.summary}.", "", f"``{self.method} {self.path}``, reference: {self.reference}.", ""]

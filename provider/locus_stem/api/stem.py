@@ -130,21 +130,27 @@ class Paging:
     """
 
     def __init__(self, call: Call) -> None:
-        self.call: Call | None = call
-        self._per_page = call.arguments.get("per_page", DEFAULT_PER_PAGE)
+        self._call = call
+        self._ended = False
         self._seen: set[Any] = set()
+
+    @property
+    def call(self) -> Call | None:
+        """What to send next, None at the end."""
+        return None if self._ended else self._call
 
     def take(self, page: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Give the objects of a page that were not on an earlier one."""
-        if self.call is None:
-            return []
         new = []
         for item in page:
             if item.get("id") not in self._seen:
                 self._seen.add(item.get("id"))
                 new.append(item)
-        arguments = self.call.arguments
-        number = int(str(arguments.get("page", 1)))
-        ended = not new or len(page) < int(str(self._per_page))
-        self.call = None if ended else self.call.endpoint.request(**{**arguments, "page": number + 1})
+        arguments = self._call.arguments
+        number, per_page = (
+            int(str(arguments.get(name, default)))
+            for name, default in (("page", 1), ("per_page", DEFAULT_PER_PAGE))
+        )
+        self._ended = not new or len(page) < per_page
+        self._call = self._call.endpoint.request(**{**arguments, "page": number + 1})
         return new

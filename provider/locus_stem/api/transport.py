@@ -136,10 +136,8 @@ class _DeadlineStream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-def _left(deadline: float | None, error: type[httpcore.TimeoutException]) -> float | None:
-    if deadline is None:
-        return None
-    left = deadline - time.monotonic()
+def _left(deadline: float | None, error: type[httpcore.TimeoutException]) -> float:
+    left = (deadline or 0.0) - time.monotonic()  # every request has a deadline
     if left <= 0:
         raise error("the time for one request is over")
     return left

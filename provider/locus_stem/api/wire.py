@@ -25,11 +25,6 @@ class Request:
     headers: Mapping[str, str] = field(repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
 
-    @property
-    def path(self) -> str:
-        """The target without its query."""
-        return self.target.partition("?")[0]
-
 
 @dataclass(frozen=True, slots=True)
 class RawAnswer:

@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from locus_stem.api import (
+    AuthenticationError,
+    BadRequestError,
+    Call,
+    LocusClient,
+    LocusCredentials,
+    LocusEndpoints,
+    NotFoundError,
+    OversizedAnswerError,
+    Pipeline,
+    RateLimitedError,
+    ServerError,
+    answers,
+)
+
+BEARER = LocusCredentials(grant_type="bearer", password="x")
+Serve = Callable[[int], httpx.Response]
+
+
+def site(number: int) -> Call:
+    return LocusEndpoints.get_site.request(site_id=number)
+
+
+def good(number: int) -> httpx.Response:
+    return httpx.Response(200, json={"statusCode": 200, "id": number})
+
+
+class Api:
+    """Answers by site id; notes what it was asked, by which thread, and how many at a time."""
+
+    def __init__(self, serve: Serve = good, seconds: float = 0.0) -> None:
+        self.serve, self.seconds = serve, seconds
+        self.asked: list[int] = []
+        self.threads: set[str] = set()
+        self.in_flight = self.most_in_flight = 0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.in_flight += 1
+        self.most_in_flight = max(self.in_flight, self.most_in_flight)
+        self.threads.add(threading.current_thread().name)
+        number = int(request.url.path.rpartition("/")[2])
+        self.asked.append(number)
+        try:
+            time.sleep(self.seconds)
+            return self.serve(number)
+        finally:
+            self.in_flight -= 1
+
+    def client(self, credentials: LocusCredentials = BEARER, **options: Any) -> LocusClient:
+        return LocusClient(credentials, transport=httpx.MockTransport(self), **options)
+
+
+def api_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "locus-stem-api"]
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    yield
+    assert api_threads() == []
+
+
+def faults(*responses: httpx.Response) -> Serve:
+    left = list(responses)
+    return lambda number: left.pop(0) if left else good(number)
+
+
+def test_every_call_is_answered_in_order_with_one_request_in_flight() -> None:
+    api = Api()
+    got = list(answers(api.client(), (site(number) for number in range(1, 51))))
+    assert [outcome.answer.payload["id"] for outcome in got if outcome.answer] == list(range(1, 51))
+    assert [outcome.call for outcome in got] == [site(number) for number in range(1, 51)]
+    assert api.most_in_flight == 1
+    assert api.threads == {"locus-stem-api"}
+
+
+def test_no_calls_are_no_outcomes_and_no_request() -> None:
+    api = Api()
+    assert list(answers(api.client(), [])) == []
+    assert api.asked == []
+
+
+def test_the_next_request_is_out_while_the_caller_works() -> None:
+    api = Api(seconds=0.05)
+    began = time.monotonic()
+    for _ in answers(api.client(), map(site, range(1, 11))):
+        time.sleep(0.04)
+    assert time.monotonic() - began < 10 * 0.05 + 0.04 + 0.15
+
+
+def test_a_slow_caller_is_not_run_away_from() -> None:
+    api = Api()
+    outcomes = answers(api.client(), map(site, range(1, 100)))
+    next(outcomes)
+    time.sleep(0.1)
+    asked = len(api.asked)
+    outcomes.close()  # type: ignore[attr-defined]
+    assert asked <= 5
+
+
+def test_calls_are_taken_one_at_a_time() -> None:
+    taken: list[int] = []
+
+    def calls() -> Iterator[Call]:
+        for number in range(1, 100):
+            taken.append(number)
+            yield site(number)
+
+    outcomes = answers(Api().client(), calls())
+    next(outcomes)
+    time.sleep(0.05)
+    outcomes.close()  # type: ignore[attr-defined]
+    assert len(taken) <= 5
+
+
+def test_a_refusal_is_an_outcome_and_the_next_call_goes_on() -> None:
+    def serve(number: int) -> httpx.Response:
+        if number == 2:
+            return httpx.Response(404, json={"message": "gone"})
+        return (
+            httpx.Response(200, json={"statusCode": 400, "message": "bad"}) if number == 3 else good(number)
+        )
+
+    got = list(answers(Api(serve).client(), map(site, range(1, 5))))
+    assert [type(outcome.error) for outcome in got] == [
+        type(None),
+        NotFoundError,
+        BadRequestError,
+        type(None),
+    ]
+    assert [outcome.answer is None for outcome in got] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"statusCode": 429}'])
+def test_an_answer_that_cannot_be_read_is_asked_for_again_before_the_next_call(body: bytes) -> None:
+    api = Api(faults(httpx.Response(200, content=body)))
+    got = list(answers(api.client(), map(site, range(1, 6))))
+    assert sorted(outcome.answer.payload["id"] for outcome in got if outcome.answer) == [1, 2, 3, 4, 5]
+    assert api.asked.count(1) == 2
+    assert len(api.asked) == 6
+    assert api.asked.index(1, 1) <= 4
+
+
+def test_a_401_in_a_200_body_gets_a_new_token() -> None:
+    logins: list[str] = []
+    api = Api(faults(httpx.Response(200, json={"statusCode": 401})))
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            logins.append(request.content.decode())
+            return httpx.Response(200, json={"access_token": f"T{len(logins)}", "expires_in": 3600})
+        return api(request)
+
+    with LocusClient(
+        LocusCredentials(client_id="i", client_secret="s"), transport=httpx.MockTransport(serve)
+    ) as client:
+        assert [outcome.error for outcome in answers(client, map(site, range(1, 4)))] == [None] * 3
+    assert len(logins) == 2
+
+
+def test_an_answer_that_never_can_be_read_is_raised_at_the_budgets_end() -> None:
+    api = Api(lambda number: httpx.Response(500) if number == 3 else good(number))
+    got: list[Call] = []
+    with pytest.raises(ServerError, match="/v3/sites/3"):
+        got.extend(
+            outcome.call for outcome in answers(api.client(budget_seconds=0.2), map(site, range(1, 100)))
+        )
+    assert got == [site(1), site(2)]
+    assert api_threads() == []
+
+
+def test_an_oversized_answer_is_raised_by_the_reader_and_nothing_is_sent_after_it() -> None:
+    import gzip
+
+    packed = httpx.Response(
+        200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(gzip.compress(b" " * 5000))
+    )
+    api = Api(faults(packed), seconds=0.01)
+    with pytest.raises(OversizedAnswerError):
+        list(answers(api.client(max_body_bytes=1000), map(site, range(1, 100))))
+    sent = len(api.asked)
+    time.sleep(0.05)
+    assert len(api.asked) == sent <= 4
+
+
+def test_a_fatal_error_ends_the_run_after_what_was_answered() -> None:
+    api = Api(lambda number: httpx.Response(401) if number == 3 else good(number))
+    got: list[Call] = []
+    with pytest.raises(AuthenticationError):
+        got.extend(outcome.call for outcome in answers(api.client(), map(site, range(1, 100))))
+    assert got == [site(1), site(2)]
+    assert api.asked == [1, 2, 3]
+
+
+def test_an_error_of_the_calls_themselves_is_raised_to_the_caller() -> None:
+    def calls() -> Iterator[Call]:
+        yield site(1)
+        raise KeyError("plan")
+
+    got: list[Call] = []
+    with pytest.raises(KeyError, match="plan"):
+        got.extend(outcome.call for outcome in answers(Api().client(), calls()))
+    assert got == [site(1)]
+
+
+def test_closing_waits_for_the_request_that_is_out_and_sends_no_other() -> None:
+    api = Api(seconds=0.2)
+    outcomes = answers(api.client(), map(site, range(1, 100)))
+    next(outcomes)
+    time.sleep(0.05)
+    outcomes.close()  # type: ignore[attr-defined]
+    assert api.in_flight == 0
+    sent = len(api.asked)
+    time.sleep(0.3)
+    assert len(api.asked) == sent
+
+
+def test_closing_ends_a_wait_at_once() -> None:
+    api = Api(
+        lambda number: httpx.Response(429, headers={"Retry-After": "60"}) if number == 2 else good(number)
+    )
+    outcomes = answers(api.client(), map(site, range(1, 100)))
+    next(outcomes)
+    while len(api.asked) < 2:
+        time.sleep(0.01)
+    time.sleep(0.05)
+    began = time.monotonic()
+    outcomes.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - began < 1
+    assert api.asked == [1, 2]
+
+
+def test_a_wait_that_the_api_asks_for_and_is_too_long_is_raised() -> None:
+    api = Api(faults(httpx.Response(429, headers={"Retry-After": "600"})))
+    with pytest.raises(RateLimitedError) as caught:
+        list(answers(api.client(), [site(1)]))
+    assert caught.value.retry_after == 600
+
+
+def test_the_answer_before_a_wait_is_given_while_the_wait_goes_on() -> None:
+    api = Api(
+        lambda number: httpx.Response(503, headers={"Retry-After": "60"}) if number == 2 else good(number)
+    )
+    outcomes = answers(api.client(), map(site, range(1, 100)))
+    began = time.monotonic()
+    assert next(outcomes).call == site(1)
+    assert time.monotonic() - began < 5
+    outcomes.close()  # type: ignore[attr-defined]
+
+
+def test_calls_that_follow_from_an_outcome_go_first_or_last() -> None:
+    def serve(number: int) -> httpx.Response:
+        return httpx.Response(400, json={"message": "halve"}) if number == 1 else good(number)
+
+    api = Api(serve, seconds=0.02)
+    got: list[int] = []
+    with Pipeline(api.client(), map(site, range(1, 8))) as pipeline:
+        for outcome in pipeline:
+            if outcome.error is not None:
+                pipeline.put(site(11), front=True)
+                pipeline.put(site(12))
+            else:
+                got.append(int(str(outcome.call.arguments["site_id"])))
+    assert sorted(got) == [2, 3, 4, 5, 6, 7, 11, 12]
+    assert got.index(11) < got.index(6)
+    assert got[-1] == 12
+
+
+def test_a_pipeline_goes_on_while_its_last_outcome_adds_calls() -> None:
+    got: list[int] = []
+    with Pipeline(Api().client()) as pipeline:
+        pipeline.put(site(1))
+        for outcome in pipeline:
+            number = int(str(outcome.call.arguments["site_id"]))
+            got.append(number)
+            if number < 5:
+                time.sleep(0.02)
+                pipeline.put(site(number + 1))
+    assert got == [1, 2, 3, 4, 5]
+
+
+def test_a_closed_pipeline_gives_nothing_more() -> None:
+    api = Api()
+    pipeline = Pipeline(api.client(), map(site, range(1, 9)))
+    pipeline.close()
+    assert list(pipeline) == []
+    assert api.asked == []
+
+
+def test_an_error_of_the_caller_ends_the_thread() -> None:
+    api = Api(seconds=0.01)
+
+    def work() -> None:
+        with Pipeline(api.client(), map(site, range(1, 99))) as pipeline:
+            for _ in pipeline:
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work()
+    assert api_threads() == []

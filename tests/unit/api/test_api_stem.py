@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from locus_stem.api import (
+    BadRequestError,
+    NotFoundError,
+    RefusedError,
+    ServerError,
+    StemCredentials,
+    StemEndpoints,
+    StemNoData,
+    StemNoResults,
+    StemStreamUnavailable,
+)
+
+KEY = StemCredentials(api_key="key")
+STREAMS = StemEndpoints.get_site_streams.request(
+    site_id="a", start="2024-01-01T00:00:00Z", end="2024-01-02T00:00:00Z"
+)
+CLIENTS = StemEndpoints.get_clients.request(per_page=2)
+
+
+def refused(status: int, *messages: str) -> httpx.Response:
+    return httpx.Response(
+        status, json={"errors": [{"message": message, "code": status} for message in messages]}
+    )
+
+
+def page(*ids: str, number: Any = 1) -> httpx.Response:
+    return httpx.Response(
+        200, json={"clients": [{"id": one} for one in ids], "total": "many", "page": number}
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "error"),
+    [
+        (400, "No data found for the requested range.", StemNoData),
+        (400, "There is no stream data available", StemNoData),
+        (
+            400,
+            "The requested stream type - MONITOR is unavailable for the requested site.",
+            StemStreamUnavailable,
+        ),
+        (400, "No results found", StemNoResults),
+        (404, "No results found.", StemNoResults),
+        (400, "resolution must be 900", BadRequestError),
+        (400, "no such data type", BadRequestError),
+        (404, "Site not found", NotFoundError),
+        (404, "No data", NotFoundError),
+    ],
+)
+@pytest.mark.parametrize("in_body", [False, True], ids=["status", "error in a 200 body"])
+def test_a_400_that_only_says_that_there_is_nothing_is_no_bad_request(
+    asker: Any, api: Any, status: int, message: str, error: type[RefusedError], in_body: bool
+) -> None:
+    answer = refused(status, message)
+    api.steps.append(httpx.Response(200, content=answer.content) if in_body else answer)
+    with pytest.raises(RefusedError, match=message) as caught:
+        asker.use(KEY).ask(STREAMS)
+    assert type(caught.value) is error
+    assert caught.value.status == status
+    assert len(api.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        (
+            "The requested stream type - INTERVAL_REVENUE is unavailable for the requested site.",
+            "INTERVAL_REVENUE",
+        ),
+        ("stream types are unavailable", None),
+    ],
+)
+def test_an_unavailable_stream_is_named(asker: Any, api: Any, message: str, named: str | None) -> None:
+    api.steps.append(refused(400, message))
+    with pytest.raises(StemStreamUnavailable) as caught:
+        asker.use(KEY).ask(STREAMS)
+    assert caught.value.stream_type == named
+
+
+def test_a_500_in_an_error_payload_is_tried_again(asker: Any, api: Any) -> None:
+    api.steps.extend([httpx.Response(200, content=refused(500, "oops").content), refused(500, "oops")])
+    api.steps.append(httpx.Response(200, json={"id": "a", "stream_types": []}))
+    assert asker.use(KEY).ask(STREAMS) == []
+    api.steps.append(refused(500, "No results found"))
+    with pytest.raises(ServerError):
+        asker.use(KEY, budget_seconds=0).ask(STREAMS)
+
+
+def test_pages_end_with_a_short_one(asker: Any, api: Any) -> None:
+    api.steps.extend([page("a", "b"), page("c", "d", number="2"), page("e", number="three")])
+    assert [item["id"] for item in asker.use(KEY).pages(CLIENTS)] == ["a", "b", "c", "d", "e"]
+    assert [request.url.query for request in api.sent] == [
+        b"per_page=2",
+        b"page=2&per_page=2",
+        b"page=3&per_page=2",
+    ]
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_pages_end_where_there_are_no_results(asker: Any, api: Any, status: int) -> None:
+    api.steps.extend([page("a", "b"), refused(status, "No results found")])
+    assert [item["id"] for item in asker.use(KEY).pages(CLIENTS)] == ["a", "b"]
+    assert len(api.sent) == 2
+
+
+def test_no_results_on_the_first_page_are_an_empty_list(asker: Any, api: Any) -> None:
+    api.steps.append(refused(404, "No results found"))
+    assert asker.use(KEY).pages(CLIENTS) == []
+
+
+def test_an_id_on_two_pages_is_given_once(asker: Any, api: Any) -> None:
+    api.steps.extend([page("a", "b"), page("b", "c"), page()])
+    assert [item["id"] for item in asker.use(KEY).pages(CLIENTS)] == ["a", "b", "c"]
+
+
+def test_an_api_that_gives_the_same_page_for_ever_is_left(asker: Any, api: Any) -> None:
+    api.steps.extend([page("a", "b") for _ in range(9)])
+    assert [item["id"] for item in asker.use(KEY).pages(CLIENTS)] == ["a", "b"]
+    assert len(api.sent) == 2
+
+
+def test_without_per_page_a_page_of_100_is_full(asker: Any, api: Any) -> None:
+    call = StemEndpoints.get_client_sites.request(client_id="Acme / West", name="depot")
+    full = {"sites": [{"id": str(number)} for number in range(100)]}
+    api.steps.extend([httpx.Response(200, json=full), httpx.Response(200, json={"sites": []})])
+    assert len(asker.use(KEY).pages(call)) == 100
+    assert api.sent[1].url.raw_path == b"/api/v1/clients/Acme%20%2F%20West/sites?name=depot&page=2"
+
+
+def test_another_refusal_of_a_page_is_an_error(asker: Any, api: Any) -> None:
+    api.steps.extend([page("a", "b"), refused(404, "Client not found")])
+    with pytest.raises(NotFoundError):
+        asker.use(KEY).pages(CLIENTS)
