@@ -1,7 +1,9 @@
-"""Rows, seconds and peak memory of loads into a month of hourly data: ``python benchmarks/load.py [folder]``.
+"""Rows, seconds and peak memory of loads into a month of hourly data.
 
-Each load runs in a process of its own, so that its peak memory is its own. Staged parts hold about 100,000 rows
-of four fields, as an extract task writes them.
+    python benchmarks/load.py [folder]
+
+Each load runs in a process of its own, so that its peak memory is its own. Staged parts hold about
+100,000 rows of four fields, as an extract task writes them.
 """
 
 from __future__ import annotations
@@ -92,16 +94,16 @@ def _load(title: str, lake: Lake, parts: list[str], wanted: list[Asked]) -> None
     seconds = time.monotonic() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
     rows = counts.new + counts.changed + counts.unchanged + counts.withdrawn
-    print(  # noqa: T201
-        f"{title:46} {rows:>11,} rows {seconds:6.1f} s {peak:6,.0f} MB  new {counts.new:,} changed {counts.changed:,} "
-        f"unchanged {counts.unchanged:,} withdrawn {counts.withdrawn:,}",
+    print(
+        f"{title:46} {rows:>11,} rows {seconds:6.1f} s {peak:6,.0f} MB  new {counts.new:,} "
+        f"changed {counts.changed:,} unchanged {counts.unchanged:,} withdrawn {counts.withdrawn:,}",
         flush=True,
     )
 
 
 def main(folder: Path) -> None:
     """Run all loads in folders below ``folder``."""
-    print(f"{os.cpu_count()} cores")  # noqa: T201
+    print(f"{os.cpu_count()} cores")
     lake = Lake((folder / "small").as_uri())
     lake.check()
     many = range(1, 4033)

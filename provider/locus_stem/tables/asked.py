@@ -30,7 +30,7 @@ class FieldNameError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One entity's fields in one closed window [start, end) of instants; ``zone`` is the site's, an IANA name."""
+    """One entity's fields in one closed window [start, end); ``zone`` is the site's, an IANA name."""
 
     entity_id: int
     site_id: int
@@ -49,13 +49,13 @@ def check_field_names(fields: Iterable[str], stored: Iterable[str]) -> None:
     for field in fields:
         if field.lower() in RESERVED:
             raise FieldNameError(
-                f"field {field!r} has the name of a column of its own ({', '.join(sorted(RESERVED))}) and can't be "
-                "stored; leave it out of `fields`"
+                f"field {field!r} can't be stored: the tables have columns of their own by the names "
+                f"{', '.join(sorted(RESERVED))}; leave it out of `fields`"
             )
         if known.setdefault(field.lower(), field) != field:
             raise FieldNameError(
-                f"fields {field!r} and {known[field.lower()]!r} differ only in case, which a Delta table can't hold; "
-                "leave one out of `fields`"
+                f"fields {field!r} and {known[field.lower()]!r} differ only in case, which a Delta table "
+                "can't hold; leave one out of `fields`"
             )
 
 
@@ -71,7 +71,7 @@ def instant_of(value: int) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """All that was asked, by entity. Entities asked alike share a signature, so that masks are made once for them."""
+    """All that was asked, by entity; entities asked alike share a signature, and masks are made once."""
 
     fields: tuple[str, ...]
     entities: tuple[int, ...]

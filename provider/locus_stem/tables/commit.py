@@ -1,8 +1,8 @@
 """The one place where tables are created and commits are made.
 
-Every commit here is exclusive: it becomes exactly the version after the one that was read (``max_commit_retries=0``),
-or it fails and the caller's work is done again on the newer table. Delta's own rules would let two loaders append
-the same rows to a window that both saw empty.
+Every commit here is exclusive: it becomes exactly the version after the one that was read
+(``max_commit_retries=0``), or it fails and the caller's work is done again on the newer table. Delta's own
+rules would let two loaders append the same rows to a window that both saw empty.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, WriterPropertie
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from locus_stem.tables.schemas import SPECS
-from locus_stem.tables.sql import literal, quoted
+from locus_stem.tables.sql import Filter, quoted, where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,13 +36,13 @@ SETTINGS: Mapping[str, str] = {
     "delta.deletedFileRetentionDuration": "interval 30 days",
     "delta.checkpointInterval": "50",
 }
-TRIES = 12
+TRIES = 10
 # Smaller row groups than the default million let a reader skip the entities that it doesn't look at.
 ROW_GROUP_ROWS = 131_072
 
 
 class CommitConflictError(RuntimeError):
-    """Other writers changed the table again and again while this one worked; run it again when they are done."""
+    """Other writers changed the table each time that this one had worked; run it when they are done."""
 
 
 def exclusively(lake: Lake, name: str, work: Callable[[DeltaTable], Result]) -> Result:
@@ -57,10 +57,10 @@ def exclusively(lake: Lake, name: str, work: Callable[[DeltaTable], Result]) -> 
             return work(table)
         except CommitFailedError as error:
             log.info("%s: another writer committed first (try %d of %d): %s", name, attempt, TRIES, error)
-            time.sleep(random.uniform(0, min(2.0, 0.05 * 2**attempt)))  # noqa: S311
+            time.sleep(random.uniform(0, min(0.5, 0.05 * 2**attempt)))  # noqa: S311
     raise CommitConflictError(
-        f"{name} was changed by other writers {TRIES} times while it was loaded; nothing of this load is lost: "
-        "run it again, and let one loader at a time write a table"
+        f"{name} was changed by other writers {TRIES} times while it was loaded; nothing that is staged "
+        "is lost: run it again, and let one loader at a time write a table"
     )
 
 
@@ -100,16 +100,18 @@ def merge(
     key: Sequence[str],
     update: Sequence[str],
     insert: Sequence[str],
-    where: Sequence[str] = (),
+    among: Sequence[Filter] = (),
     deletions: str | None = None,
     transactions: Sequence[Transaction] = (),
 ) -> None:
     """Update the columns ``update`` of rows whose key is there, insert the others.
 
-    :param where: conditions on ``target`` with literals, by which files are left out
+    :param among: what all rows to be updated meet; by its literals files are left out
     :param deletions: a bool column of ``rows``: true deletes the row
     """
-    conditions = [*where, *(f"{quoted(column, 'target')} = {quoted(column, 'source')}" for column in key)]
+    conditions = [f"{quoted(column, 'target')} = {quoted(column, 'source')}" for column in key]
+    if pruning := where(among, "target"):
+        conditions.insert(0, pruning)
     merger = table.merge(
         rows,
         " AND ".join(conditions),
@@ -128,11 +130,6 @@ def merge(
     if insert:
         merger = merger.when_not_matched_insert({quoted(c): quoted(c, "source") for c in insert})
     merger.execute()
-
-
-def equal_to(column: str, value: object) -> str:
-    """Return the condition that a column of the merge's target has one value."""
-    return f"{quoted(column, 'target')} = {literal(value)}"  # type: ignore[arg-type]
 
 
 def _opened_or_created(lake: Lake, name: str) -> DeltaTable:

@@ -1,6 +1,7 @@
 """Comparing staged rows with stored ones: pure functions over Arrow tables, one chunk of entities at a time.
 
-Tables here have the columns of staged chunks: ``entity``, ``ts``, ``local_date`` and fields by their places.
+Tables here have the columns of staged chunks: ``entity``, ``ts``, ``local_date`` and fields by their
+places.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ NO_NUMBER = pa.scalar(None, pa.float64())
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a load must do to a chunk: rows to insert, rows to update with all their asked fields, and the counts."""
+    """What a load must do to a chunk: rows to insert, rows to update with all fields, and the counts."""
 
     inserts: pa.Table
     updates: pa.Table
@@ -59,7 +60,8 @@ def difference(
 ) -> Difference:
     """Compare a chunk's staged rows with the stored ones.
 
-    :param staged: rows that may belong here; of those that aren't stored only ones with ``here`` true are inserted
+    :param staged: rows that may belong here; of those that aren't stored only ones with ``here`` true are
+        inserted
     :param stored: the partition's rows in the window
     :param elsewhere: keys (entity, ts) stored in neighbouring partitions, which are left alone here
     :param span: first instant and length of a span that holds all rows' instants, microseconds
@@ -93,7 +95,7 @@ def difference(
 
 
 def _updated(before: pa.Table, after: pa.Table, masks: Sequence[Mask]) -> tuple[pa.Table, int, int]:
-    """Return the rows that differ, with their new values, how many changed and how many lost all asked values."""
+    """Return rows that differ, with new values, how many changed and how many lost all asked values."""
     if not len(before):
         return before, 0, 0
     differs: Mask = False

@@ -13,10 +13,11 @@ __all__ = ["LoadCounts"]
 
 @dataclass(frozen=True, slots=True)
 class LoadCounts:
-    """Rows of one load. new + changed + unchanged + withdrawn are the rows answered, and those that vanished.
+    """Rows of one load: those answered and those that vanished, each counted once.
 
-    ``changed`` rows have any other value than before; of ``withdrawn`` rows all asked values are null now, and one was
-    not; ``versions`` is the table's version after each commit, by month (yyyy-mm-dd) or "" for a table without months.
+    ``changed`` rows have any other value than before; of ``withdrawn`` rows all asked values are null now,
+    and one was not; ``versions`` is the table's version after each commit, by month (yyyy-mm-dd) or "" for
+    a table without months.
     """
 
     new: int = 0
@@ -33,3 +34,6 @@ class LoadCounts:
             self.withdrawn + other.withdrawn,
             {**self.versions, **other.versions},
         )
+
+    def __str__(self) -> str:
+        return f"{self.new} new, {self.changed} changed, {self.unchanged} unchanged, {self.withdrawn} withdrawn"

@@ -1,7 +1,7 @@
-"""The table ``coverage``: for each entity, field and local date how many intervals there should be and how many are.
+"""The table ``coverage``: how many intervals each entity's field should have on a local date, and has.
 
-missing = expected - received - null_count. Lists and details that were fetched stand here too, with the UTC date, the
-granularity "" and the field "".
+missing = expected - received - null_count. Lists and details that were fetched stand here too, with the UTC
+date, the granularity "" and the field "".
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from locus_stem.tables import commit
 from locus_stem.tables.asked import Asked, Scope, Windows, instant_of, micros
 from locus_stem.tables.compare import in_scope
 from locus_stem.tables.counts import LoadCounts
+from locus_stem.tables.limits import LIMITS
 from locus_stem.tables.schemas import SPECS
-from locus_stem.tables.sql import literal, quoted
 from locus_stem.tables.staged import EntityChunk, StagedRows, chunks_of
 from locus_stem.tables.upsert import upsert, upsert_into
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from deltalake import DeltaTable
 
     from locus_stem.tables.lake import Lake
+    from locus_stem.tables.sql import Filter
 
 __all__ = [
     "Fetch", "Skip", "fetched_on", "last_day", "record_counts", "record_coverage", "record_fetch",
@@ -39,6 +40,7 @@ __all__ = [
 
 TABLE = "coverage"
 COMMIT_ROWS = 500_000
+NAMED_ENTITIES = 500
 EPOCH = date(1970, 1, 1)
 # Places of (entity, date) in one int64: a chunk has few entities and no date is past the year 4000.
 DATES = 1_000_000
@@ -87,7 +89,7 @@ def record_coverage(
     dates = _ExpectedDates(granularity)
     total = LoadCounts()
     pending: list[pa.Table] = []
-    for chunk in chunks_of(weights, scope.entities):
+    for chunk in chunks_of(weights, scope.entities, LIMITS.chunk_rows):
         for rows in _counted(scope, chunk, staged.read(chunk), dates):
             pending.append(rows)
             if sum(map(len, pending)) >= COMMIT_ROWS:
@@ -99,23 +101,24 @@ def record_coverage(
 
 
 def record_counts(lake: Lake, source: str, entity_type: str, granularity: str, rows: pa.Table) -> LoadCounts:
-    """Record counts that are known: entity_id (string), field, local_date, expected, received, null_count, skipped.
+    """Record counts that are known.
 
-    :param rows: one row for each entity_id, field and local_date; ``skipped`` may be left out (null)
+    :param rows: one row for each entity_id (string), field and local_date, with expected, received,
+        null_count and skipped, which may be left out (null)
     """
     if not len(rows):
         return LoadCounts()
     whole = _whole(source, entity_type, granularity, rows)
     days = pc.min_max(whole.column("local_date")).as_py()
-    condition, where = _among(source, entity_type, granularity, days["min"], days["max"])
-    condition &= pc.field("entity_id").isin(pc.unique(whole.column("entity_id")))
-    return upsert(lake, TABLE, whole, condition=condition, where=where)
+    among = _among(source, entity_type, granularity, days["min"], days["max"])
+    among += _entities(pc.unique(whole.column("entity_id")).to_pylist())
+    return upsert(lake, TABLE, whole, among=among)
 
 
 def record_skips(
     lake: Lake, source: str, entity_type: str, granularity: str, skips: Sequence[Skip]
 ) -> LoadCounts:
-    """Mark entities' fields as skipped: rows that are there keep their counts, others begin with received 0."""
+    """Mark fields as skipped: rows that are there keep their counts, others begin with received 0."""
     dates = _ExpectedDates(granularity)
     reasons: dict[tuple[str, str, date], tuple[float, str]] = {}
     for skip in skips:
@@ -127,13 +130,12 @@ def record_skips(
     if not reasons:
         return LoadCounts()
     on = [day for _, _, day in reasons]
-    condition, where = _among(source, entity_type, granularity, min(on), max(on))
-    entities = sorted({entity for entity, _, _ in reasons})
-    condition &= pc.field("entity_id").isin(entities)
+    among = _among(source, entity_type, granularity, min(on), max(on))
+    among += _entities({entity for entity, _, _ in reasons})
 
     def work(table: DeltaTable) -> LoadCounts:
         columns = ["entity_id", "field", "local_date", "expected", "received", "null_count"]
-        stored = lake.dataset(table, TABLE).to_table(columns=columns, filter=condition)
+        stored = pa.Table.from_batches(*lake.batches(table, columns, among))
         known = {
             (entity, field, day): counts
             for entity, field, day, *counts in zip(*(c.to_pylist() for c in stored.columns), strict=True)
@@ -148,7 +150,7 @@ def record_skips(
             names=names,
         )  # fmt: skip
         whole = _whole(source, entity_type, granularity, rows)
-        return upsert_into(lake, table, TABLE, whole, condition=condition, where=where)
+        return upsert_into(lake, table, TABLE, whole, among=among)
 
     return commit.exclusively(lake, TABLE, work)
 
@@ -185,10 +187,8 @@ def record_fetches(lake: Lake, source: str, fetches: Sequence[Fetch]) -> LoadCou
 def last_day(lake: Lake, source: str, granularity: str) -> date | None:
     """Return the last local date that was asked of a table at a granularity; skipped rows don't count."""
     last: date | None = None
-    condition = (
-        (pc.field("granularity") == granularity) & (pc.field("field") != "") & pc.field("skipped").is_null()
-    )
-    for batch in _batches(lake, source, ["local_date"], condition):
+    filters: list[Filter] = [("granularity", "=", granularity), ("field", "!=", ""), ("skipped", "=", None)]
+    for batch in _batches(lake, source, ["local_date"], filters):
         day = pc.max(batch.column("local_date")).as_py()
         last = day if last is None else max(last, day)
     return last
@@ -200,8 +200,8 @@ def fetched_on(lake: Lake, source: str) -> dict[tuple[str, str], date]:
     One that the API refused was asked for too: it isn't asked again before the others are.
     """
     days: dict[tuple[str, str], date] = {}
-    condition = (pc.field("granularity") == "") & (pc.field("field") == "")
-    for batch in _batches(lake, source, ["entity_type", "entity_id", "local_date"], condition):
+    filters: list[Filter] = [("granularity", "=", ""), ("field", "=", "")]
+    for batch in _batches(lake, source, ["entity_type", "entity_id", "local_date"], filters):
         for kind, entity, day in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             days[kind, entity] = max(day, days.get((kind, entity), day))
     return days
@@ -274,27 +274,24 @@ def _whole(source: str, entity_type: str, granularity: str, rows: pa.Table) -> p
     })  # fmt: skip
 
 
-def _among(
-    source: str, entity_type: str, granularity: str, first: date, last: date
-) -> tuple[pc.Expression, list[str]]:
-    """Return the rows of one kind between two dates, as a condition of pyarrow and as SQL."""
-    constant = {"source": source, "entity_type": entity_type, "granularity": granularity}
-    condition = (pc.field("local_date") >= first) & (pc.field("local_date") <= last)
-    for name, value in constant.items():
-        condition &= pc.field(name) == value
-    where = [f"{quoted(name, 'target')} = {literal(value)}" for name, value in constant.items()]
-    day = quoted("local_date", "target")
-    return condition, [*where, f"{day} >= {literal(first)}", f"{day} <= {literal(last)}"]
+def _among(source: str, entity_type: str, granularity: str, first: date, last: date) -> list[Filter]:
+    """Return the rows of one kind between two dates."""
+    return [
+        ("source", "=", source),
+        ("entity_type", "=", entity_type),
+        ("granularity", "=", granularity),
+        ("local_date", ">=", first),
+        ("local_date", "<=", last),
+    ]
 
 
-def _batches(
-    lake: Lake, source: str, columns: list[str], condition: pc.Expression
-) -> Iterator[pa.RecordBatch]:
+def _entities(ids: Collection[str]) -> list[Filter]:
+    """Return a few entities' rows; a list of thousands takes longer than the rows that it leaves out."""
+    return [("entity_id", "in", sorted(ids))] if len(ids) <= NAMED_ENTITIES else []
+
+
+def _batches(lake: Lake, source: str, columns: list[str], filters: list[Filter]) -> Iterator[pa.RecordBatch]:
     table = lake.open(TABLE)
-    if table is None:
-        return
-    dataset = lake.dataset(table, TABLE, f"{quoted('source')} = {literal(source)}")
-    whole = condition & (pc.field("source") == source)
-    for batch in dataset.scanner(columns=columns, filter=whole, batch_readahead=4).to_batches():
-        if batch.num_rows:
-            yield batch
+    if table is not None:
+        batches, _ = lake.batches(table, columns, [("source", "=", source), *filters])
+        yield from (batch for batch in batches if batch.num_rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.fs
-import pyarrow.parquet as pq
 
 from locus_stem.tables.schemas import SPECS
+from locus_stem.tables.sql import Filter, where
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from deltalake import DeltaTable
 
@@ -96,37 +96,33 @@ class Lake:
         )
 
     def read(
-        self,
-        name: str,
-        columns: Sequence[str] | None = None,
-        filters: Sequence[Any] | pc.Expression | None = None,
+        self, name: str, columns: Sequence[str] | None = None, filters: Sequence[Filter] = ()
     ) -> pa.Table:
         """Return a table's rows; an absent table has no rows, an absent known column is null.
 
-        :param filters: as pyarrow.parquet takes them: tuples (column, operator, value), lists of those, or
-            an expression
+        :param filters: tuples (column, operator, value), of which all must hold
         :raises KeyError: a column that neither the table nor its description has
         """
         table = self.open(name)
         spec = SPECS[name]
-        stored = spec.schema() if table is None else _comparable(pa.schema(table.schema().to_arrow()))
+        stored = spec.schema() if table is None else pa.schema(table.schema().to_arrow())
         wanted = list(columns) if columns is not None else stored.names
         absent = [column for column in wanted if column not in stored.names]
-        schema = pa.schema([*stored, *(pa.field(column, spec.type_of(column)) for column in absent)])
+        kinds = {column: spec.type_of(column) for column in absent}
+        present = [column for column in wanted if column in stored.names]
         if table is None:
-            rows = schema.empty_table()
-        else:
-            condition = filters if isinstance(filters, pc.Expression) or not filters else None
-            if filters and condition is None:
-                condition = pq.filters_to_expression(filters)
-            present = [column for column in wanted if column in stored.names]
-            dataset = self.dataset(table, name).replace_schema(stored)
-            rows = dataset.to_table(columns={c: pc.field(c) for c in present}, filter=condition)
-            for column in absent:
-                rows = rows.append_column(
-                    schema.field(column), pa.nulls(len(rows), schema.field(column).type)
-                )
+            rows = stored.empty_table()
+        else:  # without any column there would be no number of rows
+            rows = pa.Table.from_batches(*_typed(table, present or [spec.key[0]], filters))
+        for column in absent:
+            rows = rows.append_column(column, pa.nulls(len(rows), kinds[column]))
         return rows.select(wanted)
+
+    def batches(
+        self, table: DeltaTable, columns: Sequence[str], filters: Sequence[Filter] = ()
+    ) -> tuple[Iterator[pa.RecordBatch], pa.Schema]:
+        """Return rows of a state of a table as a stream, with their schema."""
+        return _typed(table, columns, filters)
 
     def check(self) -> None:
         """Write a probe file into the lake and remove it again.
@@ -151,6 +147,10 @@ class Lake:
     def _checked_parts(self) -> SplitResult:
         shown = self.uri.split("?", 1)[0]
         parts = urlsplit(self.uri)
+        if "@" in parts.netloc and parts.scheme != "abfss":
+            raise LakeError(
+                f"lake {parts.scheme}://…: keys belong into storage options, not into the address; {ALLOWED}"
+            )
         if not parts.scheme:
             kind = "has no scheme" if self.uri.startswith("/") else "is a relative path"
             raise LakeError(f"lake {shown!r} {kind}; {ALLOWED}")
@@ -165,9 +165,10 @@ class Lake:
                 raise LakeError(f"lake {shown!r} is a relative path; {ALLOWED}")
         elif not parts.netloc:
             raise LakeError(f"lake {shown!r} names no bucket; {ALLOWED}")
-        elif "@" in parts.netloc and parts.scheme != "abfss":
+        if parts.scheme == "file" and re.search("%[0-9A-Fa-f]{2}", unquote(parts.path)):
             raise LakeError(
-                f"lake {parts.scheme}://…: keys belong into storage options, not into the address; {ALLOWED}"
+                f"lake {shown!r}: deltalake can't open a folder whose name holds % and two hex digits; "
+                f"{ALLOWED}"
             )
         if parts.query or parts.fragment:
             raise LakeError(f"lake {shown.split('#', 1)[0]!r} is followed by ? or #; {ALLOWED}")
@@ -178,6 +179,16 @@ def _comparable(schema: pa.Schema) -> pa.Schema:
     """Read texts as plain strings: a filter's text can't be compared with string views."""
     plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
     return pa.schema([field.with_type(plain.get(field.type, field.type)) for field in schema])
+
+
+def _typed(
+    table: DeltaTable, columns: Sequence[str], filters: Sequence[Filter]
+) -> tuple[Iterator[pa.RecordBatch], pa.Schema]:
+    """Scan with deltalake's engine: pyarrow can't filter text that a merge has written (as views)."""
+    stored = pa.schema(table.schema().to_arrow())
+    schema = pa.schema([stored.field(column) for column in columns])
+    reader = pa.RecordBatchReader.from_stream(table.scan(list(columns), where(filters)))
+    return (batch.select(list(columns)).cast(schema) for batch in reader), schema
 
 
 def _check_folder(uri: str, folder: Path) -> None:

@@ -15,7 +15,7 @@ from locus_stem.tables.asked import Scope, check_field_names, micros
 from locus_stem.tables.compare import Difference, difference
 from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.schemas import INSTANT, SPECS
-from locus_stem.tables.sql import literal, quoted
+from locus_stem.tables.sql import where
 from locus_stem.tables.staged import EntityChunk, StagedRows, chunks_of, next_month, row_keys
 from locus_stem.tables.stored import StoredRows
 
@@ -25,12 +25,10 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
     from locus_stem.tables.lake import Lake
+    from locus_stem.tables.limits import Limits
 
 __all__ = ["MonthLoad"]
 
-# A merge holds its source and the rows it meets (1.1 GB at this number): beyond it the rows are written anew, as a
-# stream that takes half a gigabyte whatever their number.
-MERGE_ROWS = 1_000_000
 # No zone was ever further from UTC: a local month's instants are in its UTC month and a day on each side.
 ZONES = timedelta(days=1)
 
@@ -50,9 +48,10 @@ class MonthLoad:
     staged: StagedRows
     weights: Mapping[int, int]
     entities: EntityChunk
+    limits: Limits
 
     def run(self, table: DeltaTable) -> LoadCounts:
-        """Compare with this state of the table and commit what differs; without a difference commit nothing."""
+        """Compare with this state of the table and commit what differs, if anything does."""
         check_field_names(self.scope.fields, (column.name for column in table.schema().fields))
         stored = StoredRows(self.lake, table, self.table, self.granularity, self.scope.fields)
         weights = {entity: n for entity, n in self.weights.items() if self._holds(entity)}
@@ -62,12 +61,12 @@ class MonthLoad:
         for entity, rows in there.items():
             weights[entity] = weights.get(entity, 0) + rows
         counts, inserts, updates = LoadCounts(), [], []
-        for chunk in chunks_of(weights, self.entities.entities):
+        for chunk in chunks_of(weights, self.entities.entities, self.limits.chunk_rows):
             found = self._difference(stored, chunk)
             counts += found.counts
             inserts.append(self._rows(found.inserts, chunk))
             updates.append(self._rows(found.updates, chunk))
-            if sum(map(len, inserts)) + sum(map(len, updates)) > MERGE_ROWS:
+            if sum(map(len, inserts)) + sum(map(len, updates)) > self.limits.merge_rows:
                 del inserts, updates
                 return self._rewrite(table, stored)
         if any(map(len, updates)):
@@ -85,7 +84,9 @@ class MonthLoad:
         def batches() -> Iterator[pa.RecordBatch]:
             nonlocal new
             for chunk in chunks_of(
-                weights, [entity for entity in self.entities.entities if entity in weights]
+                weights,
+                [entity for entity in self.entities.entities if entity in weights],
+                self.limits.chunk_rows,
             ):
                 found = difference(
                     self.scope, chunk, self._staged(chunk), stored.none(), stored.none(), self._key_span()
@@ -99,17 +100,13 @@ class MonthLoad:
 
     def _merge(self, table: DeltaTable, rows: pa.Table) -> None:
         key = SPECS[self.table].key
-        where = [
-            f"{quoted('granularity', 'target')} = {literal(self.granularity)}",
-            f"{quoted('month', 'target')} = {literal(self.month)}",
-        ]
         commit.merge(
             table,
             rows,
             key=[key[0], "ts"],
             update=self.scope.fields,
             insert=rows.column_names,
-            where=where,
+            among=[("granularity", "=", self.granularity), ("month", "=", self.month)],
         )
 
     def _rewrite(self, table: DeltaTable, stored: StoredRows) -> LoadCounts:
@@ -122,7 +119,7 @@ class MonthLoad:
 
         def batches() -> Iterator[pa.RecordBatch]:
             nonlocal counts
-            for chunk in chunks_of(weights, self.entities.entities):
+            for chunk in chunks_of(weights, self.entities.entities, self.limits.chunk_rows):
                 found = self._difference(stored, chunk)
                 counts += found.counts
                 rows = self._with_updates(stored.whole(self.month, chunk), found.updates, chunk)
@@ -130,11 +127,15 @@ class MonthLoad:
                 whole = pa.concat_tables([rows, inserts], promote_options="default").select(rows.column_names)
                 yield from whole.combine_chunks().to_batches()
 
-        predicate = (
-            f"{quoted('granularity')} = {literal(self.granularity)} AND {quoted('month')} = {literal(self.month)} "
-            f"AND {quoted(stored.key)} >= {self.entities.first} AND {quoted(stored.key)} <= {self.entities.last}"
+        predicate = where(
+            [
+                ("granularity", "=", self.granularity),
+                ("month", "=", self.month),
+                (stored.key, ">=", self.entities.first),
+                (stored.key, "<=", self.entities.last),
+            ]
         )
-        self._stream(batches(), lambda reader: commit.rewrite(table, reader, predicate))
+        self._stream(batches(), lambda reader: commit.rewrite(table, reader, str(predicate)))
         return counts + self._committed(table)
 
     def _with_updates(self, rows: pa.Table, updates: pa.Table, chunk: EntityChunk) -> pa.Table:
@@ -200,7 +201,7 @@ class MonthLoad:
         return self.entities.first <= entity <= self.entities.last
 
     def _window(self) -> tuple[int, int]:
-        """Return the instants (microseconds, half-open) in which this month's rows can be and something was asked."""
+        """Return the instants (microseconds, half-open) at which the month's asked rows can be."""
         first, last = self.scope.span()
         start = datetime(self.month.year, self.month.month, 1, tzinfo=UTC) - ZONES
         following = next_month(self.month)

@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 
 from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.schemas import SPECS, TableSpec, snake_case
-from locus_stem.tables.sql import literal, quoted
 from locus_stem.tables.upsert import upsert
 from locus_stem.tables.values import converted, table_of
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from locus_stem.tables.lake import Lake
+    from locus_stem.tables.sql import Filter
 
 __all__ = ["load_data_available", "load_objects"]
 
@@ -65,10 +65,10 @@ def load_objects(
 def load_data_available(
     lake: Lake, answers: Mapping[tuple[str, int], Sequence[Mapping[str, Any]]]
 ) -> LoadCounts:
-    """Replace the available fields of each entity that was asked: one row an aggregation, its short name the key.
+    """Replace the available fields of each entity that was asked: one row an aggregation.
 
-    :param answers: base fields as answered, by (entity_type, entity_id); base fields without aggregations have no
-        short name and give no row
+    :param answers: base fields as answered, by (entity_type, entity_id); base fields without aggregations
+        have no short name and give no row
     :returns: rows of short names that are no longer there are deleted and counted as withdrawn
     """
     if not answers:
@@ -86,19 +86,12 @@ def load_data_available(
         ids = sorted(entity_id for kind, entity_id in answers if kind == entity_type)
         for low in range(0, len(ids), IN_LIST):
             some = ids[low : low + IN_LIST]
-            asked = (pc.field("entity_type") == entity_type) & pc.field("entity_id").isin(some)
-            total += upsert(
-                lake,
-                spec.name,
-                given.filter(asked),
-                condition=asked,
-                where=[
-                    f"{quoted('entity_type', 'target')} = {literal(entity_type)}",
-                    f"{quoted('entity_id', 'target')} >= {some[0]}",
-                    f"{quoted('entity_id', 'target')} <= {some[-1]}",
-                ],
-                delete_others=True,
+            mine = pc.and_(
+                pc.equal(given.column("entity_type"), entity_type),
+                pc.is_in(given.column("entity_id"), pa.array(some, pa.int64())),
             )
+            among: list[Filter] = [("entity_type", "=", entity_type), ("entity_id", "in", some)]
+            total += upsert(lake, spec.name, given.filter(mine), among=among, delete_others=True)
     return total
 
 

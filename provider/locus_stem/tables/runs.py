@@ -7,7 +7,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from locus_stem.tables import commit
 from locus_stem.tables.counts import LoadCounts
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
     from locus_stem.tables.lake import Lake
+    from locus_stem.tables.sql import Filter
 
 __all__ = ["add_run", "record_runs"]
 
@@ -42,22 +42,22 @@ def record_runs(lake: Lake, rows: Sequence[Mapping[str, Any]]) -> LoadCounts:
     found = {tuple(row.get(name) for name in SPEC.key): _checked(row) for row in rows}
     if not found:
         return LoadCounts()
-    return upsert(lake, TABLE, _table(list(found.values())), condition=_runs_of(list(found.values())))
+    return upsert(lake, TABLE, _table(list(found.values())), among=_runs_of(list(found.values())))
 
 
 def add_run(lake: Lake, row: Mapping[str, Any]) -> LoadCounts:
-    """Add one turn of a try to what its row says: numbers are summed, the time runs from the first to the last.
+    """Add one turn of a try to its row: numbers are summed, the time runs from first to last.
 
     :param row: as for ``record_runs``
     :raises ValueError: as ``record_runs``
     """
-    condition = _runs_of([_checked(row)])
+    among = _runs_of([_checked(row)])
 
     def work(table: DeltaTable) -> LoadCounts:
-        stored = lake.dataset(table, TABLE).to_table(filter=condition).to_pylist()
+        stored = pa.Table.from_batches(*lake.batches(table, list(SPEC.columns), among)).to_pylist()
         before = [old for old in stored if all(old[name] == row[name] for name in SPEC.key)]
         whole = _sum(before[0], row) if before else row
-        return upsert_into(lake, table, TABLE, _table([whole]), condition=condition)
+        return upsert_into(lake, table, TABLE, _table([whole]), among=among)
 
     return commit.exclusively(lake, TABLE, work)
 
@@ -74,8 +74,8 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return table_of(SPEC, rows, SPEC.schema())
 
 
-def _runs_of(rows: Sequence[Mapping[str, Any]]) -> pc.Expression:
-    return pc.field("run_id").isin(sorted({str(row["run_id"]) for row in rows}))
+def _runs_of(rows: Sequence[Mapping[str, Any]]) -> list[Filter]:
+    return [("run_id", "in", sorted({str(row["run_id"]) for row in rows}))]
 
 
 def _sum(before: Mapping[str, Any], turn: Mapping[str, Any]) -> dict[str, Any]:

@@ -150,7 +150,8 @@ SPECS: Mapping[str, TableSpec] = MappingProxyType(
                 {
                     "site_id": INT,
                     **_numbers(
-                        "size mismatch diodes_and_connections dc_wiring soiling sun_tracking nameplate ac_wiring transformer"
+                        "size mismatch diodes_and_connections dc_wiring soiling sun_tracking nameplate "
+                        "ac_wiring transformer"
                     ),
                     "tmy3_id": INT,
                 },
@@ -211,8 +212,9 @@ SPECS: Mapping[str, TableSpec] = MappingProxyType(
                 },
                 partitions="month",
             ),
-            # A run touches one source only, so that its merges see one partition. Dates are not a partition: a fleet of
-            # ten sites would have a file of three kilobytes a day; the files' own date ranges prune a large one.
+            # A run touches one source only, so that its merges see one partition. Dates are not a
+            # partition: a fleet of ten sites would have a file of three kilobytes a day; the files' own
+            # date ranges prune a large one.
             _spec(
                 "coverage",
                 "source entity_type entity_id granularity field local_date",
@@ -235,7 +237,8 @@ SPECS: Mapping[str, TableSpec] = MappingProxyType(
                     "requests": NUMBER,
                     "answered_by_status": TEXT,
                     **_numbers(
-                        "retries api_seconds rows_new rows_changed rows_unchanged rows_withdrawn entities_skipped"
+                        "retries api_seconds rows_new rows_changed rows_unchanged rows_withdrawn "
+                        "entities_skipped"
                     ),
                 },
             ),

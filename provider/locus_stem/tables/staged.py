@@ -1,8 +1,9 @@
 """Reading staged parts: many Parquet files with different field columns, as one table that is read in chunks.
 
-A chunk has the columns ``entity`` (place in the chunk's entities), ``ts`` (int64 microseconds), ``local_date`` and the
-fields under their places in the list of fields ("0", "1", …), since a field's name is free text. It is sorted by
-entity and ts and has one row for each: rows of several field groups are put together, a later value wins.
+A chunk has the columns ``entity`` (place in the chunk's entities), ``ts`` (int64 microseconds),
+``local_date`` and the fields under their places in the list of fields ("0", "1", …), since a field's name
+is free text. It is sorted by entity and ts and has one row for each: rows of several field groups are put
+together, a later value wins.
 """
 
 from __future__ import annotations
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
 
     from locus_stem.tables.lake import Lake
 
-__all__ = ["CHUNK_ROWS", "EntityChunk", "StagedRows", "chunks_of", "keyed"]
+__all__ = ["EntityChunk", "StagedRows", "chunks_of", "keyed"]
 
-CHUNK_ROWS = 500_000
 # A row's key is one int64: with 4,096 entities it holds 70 years in microseconds.
 CHUNK_ENTITIES = 4096
 FOOTER_READERS = 16
@@ -116,7 +116,7 @@ class StagedRows:
 
 
 def keyed(rows: pa.Table, entities: Sequence[int]) -> pa.Table:
-    """Put the columns ``entity`` and ``ts`` in the place of ``id`` and ``at``; rows of other entities are left out."""
+    """Put ``entity`` and ``ts`` in the place of ``id`` and ``at``; rows of other entities are left out."""
     rows = rows.combine_chunks()
     places = pc.index_in(rows.column("id"), pa.array(entities, pa.int64()))
     rows = rows.append_column("entity", places).append_column("ts", rows.column("at").cast(pa.int64()))
@@ -134,11 +134,7 @@ def row_keys(rows: pa.Table, since: int, span: int) -> pa.Array:
 
 
 def chunks_of(
-    weights: Mapping[int, int],
-    entities: Sequence[int],
-    *,
-    rows: int = CHUNK_ROWS,
-    limit: int = CHUNK_ENTITIES,
+    weights: Mapping[int, int], entities: Sequence[int], rows: int, limit: int = CHUNK_ENTITIES
 ) -> Iterator[EntityChunk]:
     """Cut entities into ranges of about ``rows`` rows each and at most ``limit`` entities.
 

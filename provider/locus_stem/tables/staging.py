@@ -1,6 +1,7 @@
 """Staging between extract and load: Parquet parts and their manifests under ``{lake}/_staging/{plan_id}/``.
 
-A part is written first, then its manifest, which is the mark that it is whole. A part without manifest is never read.
+A part is written first, then its manifest, which is the mark that it is whole. A part without manifest is
+never read.
 """
 
 from __future__ import annotations
@@ -89,9 +90,9 @@ class Staging:
 
     def _unseen(self, name: str) -> StagingError:
         return StagingError(
-            f"{name} isn't in {self.uri}. Either the plan was removed (clear the run's plan task), or this machine "
-            "doesn't see the folder where it was staged: with several machines the lake must be on shared storage "
-            "(s3://…, or one mounted folder), see [locus_stem] lake_uri"
+            f"{name} isn't in {self.uri}. Either the plan was removed (clear the run's plan task), or this "
+            "machine doesn't see the folder where it was staged: with several machines the lake must be on "
+            "shared storage (s3://…, or one mounted folder), see [locus_stem] lake_uri"
         )
 
 
@@ -112,10 +113,10 @@ class BatchStaging:
     number: int
 
     def commit_part(self, rows: pa.Table | None, manifest: dict[str, Any]) -> dict[str, Any]:
-        """Write rows as a part, then its manifest; return the manifest with ``part``, the part's URI or None.
+        """Write rows as a part, then its manifest; return the manifest with ``part``, a URI or None.
 
-        The name of a part is its own, so that a try that was given up and still writes can't change what another
-        try's manifest vouches for.
+        The name of a part is its own, so that a try that was given up and still writes can't change what
+        another try's manifest vouches for.
         """
         lake = self.staging.lake
         place = len(self._manifest_paths())

@@ -1,4 +1,4 @@
-"""Reading a data table's stored rows for a comparison: one granularity, pruned by month, entities and instants."""
+"""Reading a data table's stored rows: one granularity, pruned by month, entities and instants."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow.dataset as ds
 
 from locus_stem.tables.asked import instant_of
 from locus_stem.tables.schemas import INSTANT, SPECS
-from locus_stem.tables.sql import literal, quoted
+from locus_stem.tables.sql import where
 from locus_stem.tables.staged import EntityChunk, keyed, next_month
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class StoredRows:
     def elsewhere(self, month: date, chunk: EntityChunk, since: int, until: int) -> pa.Table:
         """Return the keys (entity, ts) of the window that the neighbouring months' partitions hold.
 
-        A site's zone may have been another when a row was first loaded: the row keeps its local date and partition.
+        A site's zone may have been another when a row was first loaded: the row keeps its local date and
+        partition.
         """
         before = (month.replace(day=1) - date.resolution).replace(day=1)
         return self._keyed(self._months(before, next_month(month)), chunk, since, until, {})
@@ -125,6 +126,5 @@ class StoredRows:
     def _months(self, *months: date) -> ds.Dataset:
         if months in self._datasets:
             return self._datasets[months]
-        any_month = " OR ".join(f"{quoted('month')} = {literal(month)}" for month in months)
-        pruning = f"{quoted('granularity')} = {literal(self._granularity)} AND ({any_month})"
+        pruning = where([("granularity", "=", self._granularity), ("month", "in", months)])
         return self._datasets.setdefault(months, self._lake.dataset(self._table, self._name, pruning))

@@ -1,4 +1,4 @@
-"""Exact writing of small keyed tables: rows are compared with the stored ones, and only differences are committed."""
+"""Exact writing of keyed tables: rows are compared with the stored ones, only differences committed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable, Transaction
 
     from locus_stem.tables.lake import Lake
+    from locus_stem.tables.sql import Filter
 
 __all__ = ["upsert", "upsert_into"]
 
@@ -29,25 +30,24 @@ def upsert(
     name: str,
     rows: pa.Table,
     *,
-    condition: pc.Expression | None = None,
-    where: Sequence[str] = (),
+    among: Sequence[Filter] = (),
     delete_others: bool = False,
     transactions: Sequence[Transaction] = (),
 ) -> LoadCounts:
-    """Insert rows whose key is new and update those that differ; columns that ``rows`` lacks stay as they are.
+    """Insert rows whose key is new and update those that differ; columns that ``rows`` lacks stay.
 
     :param rows: one row a key, its columns of the table's types; a column that the table lacks is added
-    :param condition: the stored rows to compare with; all rows' keys must meet it
-    :param where: the same for the merge, as SQL on ``target``
-    :param delete_others: delete the stored rows that meet the condition and aren't in ``rows``
-    :param transactions: application transactions of the commit; with them there is a commit even without a change
+    :param among: the stored rows to compare with; all rows' keys must meet it
+    :param delete_others: delete the stored rows that are ``among`` these and aren't in ``rows``
+    :param transactions: application transactions of the commit; with them there is a commit even without a
+        change
     :returns: deleted rows are counted as withdrawn
     """
 
     def work(table: DeltaTable) -> LoadCounts:
         return upsert_into(
             lake, table, name, rows,
-            condition=condition, where=where, delete_others=delete_others, transactions=transactions,
+            among=among, delete_others=delete_others, transactions=transactions,
         )  # fmt: skip
 
     return commit.exclusively(lake, name, work)
@@ -59,8 +59,7 @@ def upsert_into(
     name: str,
     rows: pa.Table,
     *,
-    condition: pc.Expression | None = None,
-    where: Sequence[str] = (),
+    among: Sequence[Filter] = (),
     delete_others: bool = False,
     transactions: Sequence[Transaction] = (),
 ) -> LoadCounts:
@@ -69,7 +68,7 @@ def upsert_into(
     values = [column for column in rows.column_names if column not in key]
     schema = pa.schema(table.schema().to_arrow())
     known = [column for column in rows.column_names if column in schema.names]
-    stored = lake.dataset(table, name).to_table(columns={c: pc.field(c) for c in known}, filter=condition)
+    stored = pa.Table.from_batches(*lake.batches(table, known, among))
     for column in rows.column_names:
         if column not in known:
             stored = stored.append_column(column, pa.nulls(len(stored), rows.schema.field(column).type))
@@ -95,7 +94,7 @@ def upsert_into(
             key=key,
             update=values,
             insert=rows.column_names,
-            where=where,
+            among=among,
             deletions=DELETED if delete_others else None,
             transactions=transactions,
         )

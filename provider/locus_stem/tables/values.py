@@ -1,4 +1,4 @@
-"""An object's JSON values as a column's values; what doesn't fit is null and said in the log, never an end of a load."""
+"""An object's JSON values as a column's; what doesn't fit is null and said in the log, never an error."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def table_of(spec: TableSpec, rows: Sequence[Mapping[str, Any]], stored: pa.Sche
 def column_type(name: str, values: Iterable[Any]) -> pa.DataType | None:
     """Return the type that an unknown column gets, None without any value.
 
-    bool for true and false; int64 for whole numbers of a column ending in _id, else float64; all else is text.
+    bool for true and false; int64 for whole numbers of a column ending in _id, else float64; all else is
+    text.
     """
     kinds = {type(value) for value in values if value is not None}
     if not kinds:

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from locus_stem.tables.lake import Lake, LakeError
+from locus_stem.tables.objects import load_objects
+
+
+@pytest.mark.parametrize(
+    ("uri", "wrong"),
+    [
+        ("http://bucket/lake", "scheme 'http' is unknown"),
+        ("lake/here", "relative path"),
+        ("", "relative path"),
+        ("/var/lake", "no scheme"),
+        ("file://lake/here", "host 'lake'"),
+        ("file:lake", "relative path"),
+        ("s3:///lake", "names no bucket"),
+        ("s3://bucket/lake?region=eu", "followed by"),
+        ("file:///lake#1", "followed by"),
+        ("file:///a%2520b", "% and two hex digits"),
+    ],
+)
+def test_a_wrong_address_is_refused_with_what_is_wrong_and_what_is_allowed(uri, wrong):
+    with pytest.raises(LakeError, match="allowed are file:///absolute/folder, s3://") as caught:
+        Lake(uri).check()
+    assert wrong in str(caught.value)
+
+
+def test_keys_in_the_address_are_refused_and_not_repeated():
+    with pytest.raises(LakeError, match="storage options") as caught:
+        Lake("s3://AKIA:very-secret@bucket/lake").check()
+    assert "very-secret" not in str(caught.value)
+
+
+def test_storage_options_are_never_shown():
+    assert "very-secret" not in repr(Lake("s3://b/l", {"AWS_SECRET_ACCESS_KEY": "very-secret"}))
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file", tmp_path / "file" / "lake"):
+        with pytest.raises(LakeError, match="is a file, not a folder"):
+            Lake(place.as_uri()).check()
+
+
+def test_a_folder_that_cannot_be_made_is_refused():
+    with pytest.raises(LakeError, match=r"/proc/lake.*write access"):
+        Lake("file:///proc/lake").check()
+
+
+def test_a_folder_that_exists_but_cannot_be_written_is_refused():
+    with pytest.raises(LakeError, match="can't be written"):
+        Lake("file:///proc").check()
+
+
+def test_a_good_folder_is_made_and_the_probe_leaves_nothing(tmp_path):
+    lake = Lake((tmp_path / "new" / "lake").as_uri())
+    lake.check()
+    assert list((tmp_path / "new" / "lake").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["my lake", "100%", "a#b?c", "häuser"])
+def test_a_folder_may_have_any_letters(tmp_path, name):
+    lake = Lake((tmp_path / name).as_uri())
+    lake.check()
+    load_objects(lake, "locus_sites", [{"id": 1}], complete=False, today=None)
+    assert lake.read("locus_sites").num_rows == 1
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name / "locus_sites" / "_delta_log").is_dir()
+
+
+def test_a_table_that_is_absent_is_read_as_empty_and_typed(tmp_path):
+    rows = Lake(tmp_path.as_uri()).read("locus_site_data", columns=["site_id", "ts", "W_avg"])
+    assert rows.num_rows == 0
+    assert rows.schema.types == [pa.int64(), pa.timestamp("us", tz="UTC"), pa.float64()]
+
+
+def test_a_column_that_no_table_has_is_an_error(tmp_path):
+    with pytest.raises(KeyError, match="nonsense"):
+        Lake(tmp_path.as_uri()).read("coverage", columns=["nonsense"])
+
+
+def test_a_slash_at_the_end_of_the_address_makes_no_difference(tmp_path):
+    assert Lake(tmp_path.as_uri() + "/").table_uri("runs") == f"{tmp_path.as_uri()}/runs"
+    assert Path(Lake(tmp_path.as_uri() + "/").delta_address("runs")[0]) == tmp_path / "runs"
+
+
+def test_text_that_a_merge_has_written_can_be_filtered(tmp_path):
+    lake = Lake(tmp_path.as_uri())
+    for name in ("a", "b"):
+        load_objects(lake, "locus_sites", [{"id": 1, "name": name}, {"id": 2}], complete=True, today=None)
+    for filters, ids in (
+        ([("name", "=", "b")], [1]),
+        ([("name", "in", ["b", "c"]), ("site_id", ">=", 1)], [1]),
+        ([("name", "in", [])], []),
+        ([("name", "=", None)], [2]),
+        ([("name", "!=", None)], [1]),
+        ([("site_id", "not in", [1])], [2]),
+    ):
+        assert lake.read("locus_sites", columns=["site_id"], filters=filters).to_pydict() == {"site_id": ids}
+    with pytest.raises(ValueError, match="operator 'like' is unknown"):
+        lake.read("locus_sites", filters=[("name", "like", "b")])
