@@ -172,7 +172,7 @@ def test_one_request_ends_at_its_timeout_also_while_bytes_trickle_in(kind: str, 
         began = time.monotonic()
         with pytest.raises(TransportError, match=r"timeout: no whole answer within 0\.4 s"):
             ask(kind, server.port, timeout=0.4, budget_seconds=0)
-        assert 0.35 < time.monotonic() - began < 1.0
+        assert 0.35 < time.monotonic() - began < 2.5
         assert len(server.requests) == 1
 
 
