@@ -81,10 +81,10 @@ def measure(url: str, lake_folder: Path, granularity: str) -> None:
         raise SystemExit(f"{left} requests are left")
     stats = httpx.get(f"{url}/_sandbox/stats").json()
     rows = sum(item["rows"] for manifest in staging.batch(0).manifests() for item in manifest["answered"])
-    print(f"requests {len(requests)}, rows {rows:,}, bytes sent {stats['bytes_sent']:,}")  # noqa: T201
-    print(f"wall {wall:.2f} s, processor {cpu:.2f} s, {1000 * wall / len(requests):.2f} ms a request")  # noqa: T201
-    print(f"API busy {stats['busy_share']:.2%} of the time from the first request to the last byte")  # noqa: T201
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")  # noqa: T201
+    print(f"requests {len(requests)}, rows {rows:,}, bytes sent {stats['bytes_sent']:,}")
+    print(f"wall {wall:.2f} s, processor {cpu:.2f} s, {1000 * wall / len(requests):.2f} ms a request")
+    print(f"API busy {stats['busy_share']:.2%} of the time from the first request to the last byte")
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,11 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Measurements, alerts and assets of the Locus Energy v3 API and the Stem Developer Data API.",
         "versions": [__version__],
         "integrations": [
-            {"integration-name": "Locus Energy", "external-doc-url": "https://api.locusenergy.com", "tags": ["service"]},
+            {
+                "integration-name": "Locus Energy",
+                "external-doc-url": "https://api.locusenergy.com",
+                "tags": ["service"],
+            },
             {"integration-name": "Stem", "external-doc-url": "https://app.stem.com", "tags": ["service"]},
         ],
         "hooks": [

@@ -14,7 +14,9 @@ class PoolDefault:
     description: str
 
 
-LOCUS = PoolDefault("locus_api", 1, "Locus Energy v3 API: requests in flight (1 unless the account's limit is higher)")
+LOCUS = PoolDefault(
+    "locus_api", 1, "Locus Energy v3 API: requests in flight (1 unless the account's limit is higher)"
+)
 STEM = PoolDefault("stem_api", 4, "Stem Developer Data API: requests in flight")
 
 

@@ -101,7 +101,10 @@ def test_airflows_own_backfill_loads_its_days(airflow, server, lake):
     assert len(runs) == 2
     for run in runs:
         assert finished(airflow, run["dag_run_id"]) == ("success", "")
-    held = {row["local_date"] for row in lake.read("locus_site_data", filters=[("granularity", "=", "15min")]).to_pylist()}
+    held = {
+        row["local_date"]
+        for row in lake.read("locus_site_data", filters=[("granularity", "=", "15min")]).to_pylist()
+    }
     days = {datetime.fromisoformat(run["data_interval_start"]).date() for run in runs}
     assert held == days
     assert server.stats()["max_in_flight"]["locus"] == 1
@@ -112,25 +115,34 @@ def test_a_param_that_is_not_allowed_is_refused_by_the_trigger_form(airflow):
         airflow.trigger(BACKFILL, {"granularity": "2min"})
 
 
+def test_the_connection_form_has_real_fields_and_masks_secrets(airflow):
+    # The UI's own endpoint stands beside the public API.
+    answer = airflow.ui("/connections/hook_meta")
+    forms = {item["connection_type"]: item for item in answer}
+    fields = forms["locus"]["extra_fields"]
+    assert fields.keys() == {
+        "client_id",
+        "client_secret",
+        "partner_id",
+        "grant_type",
+        "timeout",
+        "allow_http",
+    }
+    assert fields["client_secret"]["schema"]["format"] == "password"
+    assert forms["stem"]["extra_fields"].keys() == {"timeout", "allow_http"}
+
+
 def test_the_test_button_makes_one_authenticated_request(airflow, server):
     body = {"connection_id": "tested", **sandbox_connections(server.url)["locus_default"]}
     before = len(server.log)
     good = airflow.api("POST", "/connections/test", {**body, "extra": json.dumps(body["extra"])})
     assert good["status"], good
     assert [served.path for served in server.log[before:]] == ["/oauth/token", "/v3/partners/1/clients"]
-    bad = airflow.api("POST", "/connections/test", {**body, "password": "nope", "extra": json.dumps(body["extra"])})
+    bad = airflow.api(
+        "POST", "/connections/test", {**body, "password": "nope", "extra": json.dumps(body["extra"])}
+    )
     assert not bad["status"]
     assert "password" in bad["message"]
-
-
-def test_the_connection_form_has_real_fields_and_masks_secrets(airflow):
-    # The UI's own endpoint stands beside the public API.
-    answer = airflow.ui("/connections/hook_meta")
-    forms = {item["connection_type"]: item for item in answer}
-    fields = forms["locus"]["extra_fields"]
-    assert fields.keys() == {"client_id", "client_secret", "partner_id", "grant_type", "timeout", "allow_http"}
-    assert fields["client_secret"]["schema"]["format"] == "password"
-    assert forms["stem"]["extra_fields"].keys() == {"timeout", "allow_http"}
 
 
 def test_no_secret_stands_in_any_log(airflow):

@@ -59,7 +59,9 @@ def locus_daily_backfill(
         params=backfill_params(defaults or {}),
     ) as dag:
         plan = LocusPlanBackfillOperator(task_id="plan", **account.fetch_args)
-        extract = LocusExtractOperator.partial(task_id="extract", **account.fetch_args).expand(batch=plan.output)
+        extract = LocusExtractOperator.partial(task_id="extract", **account.fetch_args).expand(
+            batch=plan.output
+        )
         load = LoadBackfillOperator(
             task_id="load",
             staging="{{ ti.xcom_pull(task_ids='plan', key='staging') }}",
@@ -82,7 +84,7 @@ def backfill_params(defaults: Mapping[str, Any]) -> dict[str, Param]:
             type=["null", "string"],
             format="date",
             title="Start",
-            description="First local day of each site. Empty, with End empty too: `lookback_days` before the run's day.",
+            description="First local day of each site. Empty, like End: `lookback_days` before the run's day.",
         ),
         "end": Param(
             None,
@@ -99,7 +101,11 @@ def backfill_params(defaults: Mapping[str, Any]) -> dict[str, Param]:
             description="Measurements of whole sites, or of their components.",
         ),
         "granularity": Param(
-            "hourly", type="string", enum=GRANULARITIES, title="Granularity", description="Length of an interval."
+            "hourly",
+            type="string",
+            enum=GRANULARITIES,
+            title="Granularity",
+            description="Length of an interval.",
         ),
         "fields": Param(
             None,

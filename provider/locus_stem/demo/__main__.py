@@ -49,8 +49,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m locus_stem.demo", description=__doc__)
-    parser.add_argument("--dags", type=Path, default=Path("dags"), help="folder of DAG files and pools.json (%(default)s)")
-    parser.add_argument("--folder", type=Path, default=Path(".demo"), help="made anew for each run (%(default)s)")
+    parser.add_argument(
+        "--dags", type=Path, default=Path("dags"), help="folder of DAG files and pools.json (%(default)s)"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=Path(".demo"), help="made anew for each run (%(default)s)"
+    )
     parser.add_argument("--sites", type=int, default=24, help="sites of the sandbox's fleet (%(default)s)")
     parser.add_argument("--latency-ms", type=float, default=50.0, help="time of one answer (%(default)s)")
     parser.add_argument("--stay", action="store_true", help="leave Airflow open in the browser until Ctrl-C")
@@ -117,11 +121,16 @@ def _run(airflow: AirflowProcess, fleet: Fleet, server: Server, lake: Lake) -> b
     ]
     differences = [
         *compare.objects(lake, fleet),
+        *compare.details(lake, fleet),
         compare.available(lake, fleet),
         *compare.measurements(lake, fleet, loaded),
+        compare.coverage(lake, fleet, loaded),
+        compare.runs(lake, len(server.log)),
     ]
     print_report(lake, differences, states, server.stats(), time.monotonic() - began)
-    return all(state == "success" for _, state in states) and not any(found.differing for found in differences)
+    return all(state == "success" for _, state in states) and not any(
+        found.differing for found in differences
+    )
 
 
 def _scheduled(airflow: AirflowProcess, dag_id: str) -> tuple[str, str]:
@@ -141,7 +150,9 @@ def _await(airflow: AirflowProcess, dag_id: str, run_id: str, what: str) -> tupl
     _say(f"{dag_id} ({what}): {state} in {time.monotonic() - began:.0f} s")
     last = max(airflow.tasks(dag_id, run_id), key=lambda task: task["end_date"] or "")
     for line in airflow.task_log(dag_id, run_id, last["task_id"], last["try_number"]).splitlines():
-        if not line.startswith(("::", "DAG bundles", "Filling", "Task ", "Pushing", "Done", "Secrets", "Connection ")):
+        if not line.startswith(
+            ("::", "DAG bundles", "Filling", "Task ", "Pushing", "Done", "Secrets", "Connection ")
+        ):
             _say(f"    {line}")
     return f"{dag_id} ({what})", state
 
@@ -162,7 +173,9 @@ def month_with_clock_change(today: date) -> tuple[date, date]:
 
 
 def _stay(airflow: AirflowProcess) -> None:
-    _say(f"Airflow stays open at {airflow.url}, user {USER}, password {airflow.password}. Ctrl-C ends everything.")
+    _say(
+        f"Airflow stays open at {airflow.url}, user {USER}, password {airflow.password}. Ctrl-C ends everything."
+    )
     try:
         while True:
             time.sleep(3600)

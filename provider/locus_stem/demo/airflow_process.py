@@ -83,7 +83,9 @@ class AirflowProcess:
             stdin=subprocess.DEVNULL,
         )
         if done.returncode:
-            raise RuntimeError(f"airflow {' '.join(arguments)} failed:\n{(done.stdout + done.stderr)[-4000:]}")
+            raise RuntimeError(
+                f"airflow {' '.join(arguments)} failed:\n{(done.stdout + done.stderr)[-4000:]}"
+            )
         return done.stdout
 
     def start(self) -> None:
@@ -93,7 +95,7 @@ class AirflowProcess:
         passwords.touch(mode=0o600)
         passwords.write_text(json.dumps({USER: self.password}))
         with (self.home / "airflow.log").open("wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "airflow", "standalone"],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -114,7 +116,10 @@ class AirflowProcess:
                 break
             try:
                 health = self._http.get("/api/v2/monitor/health").json()
-                if all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor")):
+                if all(
+                    health[part]["status"] == "healthy"
+                    for part in ("metadatabase", "scheduler", "dag_processor")
+                ):
                     return
             except (httpx.HTTPError, ValueError, KeyError):
                 pass
@@ -137,7 +142,9 @@ class AirflowProcess:
         """Read what the UI reads beside the public API."""
         return self._answer("GET", f"/ui{path}", None, {})
 
-    def _answer(self, method: str, path: str, body: Mapping[str, Any] | None, query: Mapping[str, Any]) -> Any:
+    def _answer(
+        self, method: str, path: str, body: Mapping[str, Any] | None, query: Mapping[str, Any]
+    ) -> Any:
         answer = self._http.request(method, path, json=body, params=query)
         if answer.is_error:
             raise RuntimeError(f"{method} {path}: HTTP {answer.status_code}: {answer.text[:2000]}")
@@ -159,7 +166,9 @@ class AirflowProcess:
         """Let a DAG's runs start."""
         self.api("PATCH", f"/dags/{dag_id}", {"is_paused": False})
 
-    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, logical_date: str | None = None) -> str:
+    def trigger(
+        self, dag_id: str, conf: Mapping[str, Any] | None = None, logical_date: str | None = None
+    ) -> str:
         """Trigger a run as the UI does; give its id."""
         body = {"conf": dict(conf or {}), "logical_date": logical_date}
         return str(self.api("POST", f"/dags/{dag_id}/dagRuns", body)["dag_run_id"])
@@ -186,11 +195,15 @@ class AirflowProcess:
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
         return list(self.api("GET", path, limit=1000)["task_instances"])
 
-    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
+    def task_log(
+        self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1
+    ) -> str:
         """Give the text of a task's log, a line an event."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
         content = self.api("GET", path, map_index=map_index, full_content=True)["content"]
-        return "\n".join(str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content)
+        return "\n".join(
+            str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content
+        )
 
     def stop(self) -> None:
         """End Airflow and all it started, by its process group."""

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from locus_stem.sandbox.entities import install_info, model_settings
 from locus_stem.sandbox.truth import entity_rows
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Difference:
     def note(self, text: str) -> None:
         """Count one difference."""
         self.differing += 1
-        if len(self.examples) < 5:  # noqa: PLR2004
+        if len(self.examples) < 5:
             self.examples.append(text)
 
 
@@ -55,17 +56,21 @@ def measurements(lake: Lake, fleet: Fleet, loaded: Iterable[Loaded]) -> list[Dif
         mine = due.setdefault(f"locus_{span.level}_data", {})
         for entity_id, site_id in _entities(fleet, span.level):
             zone = ZoneInfo(fleet.zone(site_id))
-            start, end = (datetime.combine(day, time(), zone).astimezone(UTC) for day in (span.start, span.end))
+            start, end = (
+                datetime.combine(day, time(), zone).astimezone(UTC) for day in (span.start, span.end)
+            )
             fields = measured(fleet, span.level, entity_id, span.granularity)
             if fields:
                 for row in entity_rows(
-                    fleet, span.level, entity_id, span.granularity, start, min(end, span.until), fields, {}
+                    fleet, span.level, entity_id, span.granularity, start, end, fields, {}
                 ):
                     mine[entity_id, span.granularity, row["ts"]] = row
     return [_compare_measurements(lake, table, rows) for table, rows in due.items()]
 
 
-def _compare_measurements(lake: Lake, table: str, due: Mapping[tuple[Any, ...], Mapping[str, Any]]) -> Difference:
+def _compare_measurements(
+    lake: Lake, table: str, due: Mapping[tuple[Any, ...], Mapping[str, Any]]
+) -> Difference:
     key = "site_id" if table == "locus_site_data" else "component_id"
     found = Difference(table, due=len(due))
     seen = set()
@@ -106,12 +111,72 @@ def _compare_objects(lake: Lake, table: str, key: str, due: list[dict[str, Any]]
     rows = {row[key]: row for row in lake.read(table).to_pylist()}
     found.rows = len(rows)
     for item in due:
-        expected = {key if name == "id" else _snake(name): value for name, value in item.items() if name != "statusCode"}
+        expected = {
+            key if name == "id" else _snake(name): value
+            for name, value in item.items()
+            if name != "statusCode"
+        }
         row = rows.pop(item["id"], {})
-        if any(_folded(name, row.get(name)) != _folded(name, value) for name, value in expected.items()):
+        if any(
+            _comparable(name, row.get(name)) != _comparable(name, value) for name, value in expected.items()
+        ):
             found.note(f"{expected} is held as {row}")
     for identity in rows:
         found.note(f"{identity} is not in the API")
+    return found
+
+
+def details(lake: Lake, fleet: Fleet) -> list[Difference]:
+    """Compare the tables of install info and model settings: a row for each site, with what the API says."""
+    held = {
+        "locus_install_info": [
+            {"id": number, **install_info(fleet.site(number))} for number in fleet.site_ids
+        ],
+        "locus_model_settings": [
+            {"id": number, **model_settings(fleet.site(number))} for number in fleet.site_ids
+        ],
+    }
+    return [_compare_objects(lake, table, "site_id", due) for table, due in held.items()]
+
+
+def coverage(lake: Lake, fleet: Fleet, loaded: Iterable[Loaded]) -> Difference:
+    """Compare `coverage`, summed over the days, with what the sandbox holds of each entity's fields."""
+    due: dict[tuple[str, str, str, str], list[float]] = {}
+    for span in loaded:
+        for entity_id, site_id in _entities(fleet, span.level):
+            start, end = _window(fleet, site_id, span)
+            fields = measured(fleet, span.level, entity_id, span.granularity)
+            if not fields:
+                continue
+            rows = entity_rows(fleet, span.level, entity_id, span.granularity, start, end, fields, {})
+            for name in fields:
+                values = sum(row[name] is not None for row in rows)
+                key = f"locus_{span.level}_data", span.granularity, str(entity_id), name
+                due[key] = [float(values), float(len(rows) - values)]
+    held: dict[tuple[str, str, str, str], list[float]] = {}
+    found = Difference("coverage", due=len(due))
+    for row in lake.read("coverage", filters=[("granularity", "!=", "")]).to_pylist():
+        counts = held.setdefault(
+            (row["source"], row["granularity"], row["entity_id"], row["field"]), [0.0, 0.0]
+        )
+        counts[0] += row["received"]
+        counts[1] += row["null_count"]
+        if row["skipped"] or row["expected"] < row["received"] + row["null_count"]:
+            found.note(f"{row}")
+    found.rows = len(held)
+    for key in due.keys() | held.keys():
+        if due.get(key) != held.get(key):
+            found.note(f"{key}: values and nulls {held.get(key)} where the API has {due.get(key)}")
+    return found
+
+
+def runs(lake: Lake, requests: int) -> Difference:
+    """Compare the requests in `runs` with those that the sandbox saw."""
+    rows = lake.read("runs").to_pylist()
+    found = Difference("runs", rows=len(rows), due=len(rows))
+    counted = sum(row["requests"] for row in rows)
+    if counted != requests:
+        found.note(f"{counted:.0f} requests where the sandbox saw {requests}")
     return found
 
 
@@ -125,7 +190,9 @@ def available(lake: Lake, fleet: Fleet) -> Difference:
         for aggregation in item.get("aggregations", ())
     }
     found = Difference("locus_data_available", due=len(due))
-    for row in lake.read("locus_data_available", filters=[("entity_type", "in", ["site", "component"])]).to_pylist():
+    for row in lake.read(
+        "locus_data_available", filters=[("entity_type", "in", ["site", "component"])]
+    ).to_pylist():
         found.rows += 1
         identity = row["entity_type"], row["entity_id"], row["short_name"]
         if due.pop(identity, None) != (row["source"], row["granularities"]):
@@ -133,6 +200,12 @@ def available(lake: Lake, fleet: Fleet) -> Difference:
     for identity in due:
         found.note(f"{identity} is missing")
     return found
+
+
+def _window(fleet: Fleet, site_id: int, span: Loaded) -> tuple[datetime, datetime]:
+    zone = ZoneInfo(fleet.zone(site_id))
+    start, end = (datetime.combine(day, time(), zone).astimezone(UTC) for day in (span.start, span.end))
+    return start, min(end, span.until)
 
 
 def measured(fleet: Fleet, level: EntityType, entity_id: int, granularity: str) -> list[str]:
@@ -155,8 +228,10 @@ def _entities(fleet: Fleet, level: EntityType) -> list[tuple[int, int]]:
     ]
 
 
-def _folded(name: str, value: Any) -> Any:
-    """The sandbox spells some zones like America/Los_angeles; objects are held as they were answered."""
+def _comparable(name: str, value: Any) -> Any:
+    """Objects are held as they were answered: some zones spelled like America/Los_angeles, dates as dates."""
+    if isinstance(value, date):
+        return value.isoformat()
     return value.lower() if name == "location_timezone" and value else value
 
 

@@ -33,7 +33,11 @@ def print_report(
     seconds: float,
 ) -> None:
     """Print the runs, a sample of the tables read with SQL, and how each table compares with the sandbox."""
-    lines = ["", "Sites' hourly measurements, read with SQL:", *_query(lake, SAMPLE, ("locus_site_data", "locus_sites"))]
+    lines = [
+        "",
+        "Sites' hourly measurements, read with SQL:",
+        *_query(lake, SAMPLE, ("locus_site_data", "locus_sites")),
+    ]
     lines += ["", "What was asked for and what came:", *_query(lake, COVERAGE, ("coverage",))]
     lines += ["", "Runs:", *(f"  {state:8} {name}" for name, state in states)]
     lines += ["", "Requests that the sandbox saw:", *(f"  {name}: {value}" for name, value in stats.items())]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+#: The Test button waits no longer than so many seconds for an API that fails.
+TEST_SECONDS = 10.0
+
 LOCUS_FIELDS: dict[str, dict[str, Any]] = {
     "client_id": {
         "label": "Client ID",
@@ -22,7 +25,7 @@ LOCUS_FIELDS: dict[str, dict[str, Any]] = {
     },
     "grant_type": {
         "label": "Grant type",
-        "description": "Empty: password where a login is set, else client_credentials. bearer: the password field is a fixed token",
+        "description": "Empty: password with a login, else client_credentials. bearer: the password is a fixed token",
         "schema": {"type": ["string", "null"], "enum": ["password", "client_credentials", "bearer", None]},
     },
     "timeout": {

@@ -11,14 +11,14 @@ from locus_stem.api.client import LocusClient
 from locus_stem.api.errors import ConfigurationError, LocusStemError
 from locus_stem.api.locus import LocusEndpoints
 from locus_stem.hooks.connection import locus_credentials
-from locus_stem.hooks.forms import LOCUS_BEHAVIOUR, LOCUS_FIELDS, widgets
+from locus_stem.hooks.forms import LOCUS_BEHAVIOUR, LOCUS_FIELDS, TEST_SECONDS, widgets
 
 if TYPE_CHECKING:
     from locus_stem.api.credentials import LocusCredentials
     from locus_stem.api.endpoint import Call
 
 
-class LocusHook(LocusEndpoints, BaseHook):  # type: ignore[misc]
+class LocusHook(LocusEndpoints, BaseHook):
     """Ask the Locus Energy v3 API with the credentials of an Airflow connection.
 
     Every endpoint of the reference is a method named after its page: ``get_site_data``, ``get_partner_alerts``, …;
@@ -73,8 +73,8 @@ class LocusHook(LocusEndpoints, BaseHook):  # type: ignore[misc]
     def test_connection(self) -> tuple[bool, str]:
         """Make one authenticated request: the partner's clients."""
         try:
-            with self.get_conn():
-                clients = self.get_partner_clients(partner_id=self.partner_id)
+            with LocusClient(self.credentials, on_token=mask_secret, budget_seconds=TEST_SECONDS) as client:
+                clients = client.get_partner_clients(partner_id=self.partner_id)
         except LocusStemError as error:
             return False, str(error)
         return True, f"Connected: partner {self.partner_id} has {len(clients)} client(s)"

@@ -11,14 +11,14 @@ from locus_stem.api.client import StemClient
 from locus_stem.api.errors import LocusStemError
 from locus_stem.api.stem import StemEndpoints
 from locus_stem.hooks.connection import stem_credentials
-from locus_stem.hooks.forms import STEM_BEHAVIOUR, STEM_FIELDS, widgets
+from locus_stem.hooks.forms import STEM_BEHAVIOUR, STEM_FIELDS, TEST_SECONDS, widgets
 
 if TYPE_CHECKING:
     from locus_stem.api.credentials import StemCredentials
     from locus_stem.api.endpoint import Call
 
 
-class StemHook(StemEndpoints, BaseHook):  # type: ignore[misc]
+class StemHook(StemEndpoints, BaseHook):
     """Ask the Stem Developer Data API with the API key of an Airflow connection.
 
     Its methods are ``get_clients``, ``get_client``, ``get_client_sites``, ``get_site`` and ``get_site_streams``.
@@ -59,8 +59,8 @@ class StemHook(StemEndpoints, BaseHook):  # type: ignore[misc]
     def test_connection(self) -> tuple[bool, str]:
         """Make one authenticated request: the first page of clients."""
         try:
-            with self.get_conn():
-                clients = self.get_clients()
+            with StemClient(self.credentials, budget_seconds=TEST_SECONDS) as client:
+                clients = client.get_clients()
         except LocusStemError as error:
             return False, str(error)
         return True, f"Connected: the first page has {len(clients)} client(s)"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from airflow.plugins_manager import AirflowPlugin
 
 from locus_stem.listeners import missing_pools
 
 
-class LocusStemPlugin(AirflowPlugin):  # type: ignore[misc]
+class LocusStemPlugin(AirflowPlugin):
     """Registers the listener that makes missing pools."""
 
     name = "locus_stem"
-    listeners: ClassVar[list[object]] = [missing_pools]
+    listeners = [missing_pools]  # noqa: RUF012 - an attribute of Airflow's

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 STAGING_KEY = "staging"
 
 
-class _LocusOperator(BaseOperator):  # type: ignore[misc]
+class _LocusOperator(BaseOperator):
     """A task of one Locus account: its connection and its lake.
 
     :param conn_id: connection of type ``locus`` (templated).
@@ -71,6 +71,7 @@ class LocusInventoryOperator(_LocusOperator):
         self.detail_max_age_days = detail_max_age_days
 
     def execute(self, context: Context) -> dict[str, Any]:
+        """Fetch and load until done or the turn is over."""
         from datetime import UTC, datetime
 
         from locus_stem.pipelines.inventory import refresh_inventory
@@ -108,6 +109,7 @@ class LocusPlanBackfillOperator(_LocusOperator):
     """
 
     def execute(self, context: Context) -> list[str]:
+        """Plan and write the batches."""
         from locus_stem.pipelines.plan import plan_daily_backfill, scope
         from locus_stem.pipelines.slot import Turn
 
@@ -146,6 +148,7 @@ class LocusExtractOperator(_LocusOperator):
         self.batch = batch
 
     def execute(self, context: Context) -> None:
+        """Ask for what isn't in staging yet."""
         from locus_stem.pipelines.extract import extract_batch
         from locus_stem.pipelines.slot import Turn
         from locus_stem.planning.backfill import DataRequest
@@ -177,6 +180,7 @@ class LoadBackfillOperator(_LocusOperator):
         self.staging = staging
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
+        """Load the staged parts."""
         from locus_stem.pipelines.load import load_backfill
         from locus_stem.tables.staging import Staging
 
@@ -198,6 +202,7 @@ class ReportBackfillOperator(_LocusOperator):
         self.load_task_id = load_task_id
 
     def execute(self, context: Context) -> None:
+        """Report, clean up and judge."""
         from locus_stem.pipelines.plan import scope
         from locus_stem.pipelines.report import report_backfill
         from locus_stem.tables.staging import Staging, remove_staging
@@ -207,7 +212,9 @@ class ReportBackfillOperator(_LocusOperator):
             dag_id=dag_run.dag_id, task_ids=[self.plan_task_id, self.load_task_id], run_ids=[dag_run.run_id]
         )[dag_run.run_id]
         if states.get(self.plan_task_id) != TaskInstanceState.SUCCESS:
-            raise AirflowFailException(f"The run was not planned: see the log of the task {self.plan_task_id!r}")
+            raise AirflowFailException(
+                f"The run was not planned: see the log of the task {self.plan_task_id!r}"
+            )
         address = ti.xcom_pull(task_ids=self.plan_task_id, key=STAGING_KEY)
         # A load that an earlier clearing left behind has an XCom but not this run's success.
         succeeded = states.get(self.load_task_id) == TaskInstanceState.SUCCESS

@@ -23,4 +23,5 @@ def run_day(context: Mapping[str, Any]) -> date:
     if start is None:
         run_after = pendulum.instance(dag_run.run_after)
         start = context["dag"].timetable.infer_manual_data_interval(run_after=run_after).start
-    return pendulum.instance(start).in_timezone("UTC").date()
+    day: date = pendulum.instance(start).in_timezone("UTC").date()
+    return day

@@ -46,7 +46,7 @@ def final_errors() -> Iterator[None]:
     except RateLimitedError as error:
         if error.retry_after is None or error.retry_after > LONGEST_WAIT.total_seconds():
             raise
-        raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=error.retry_after)) from error
+        raise _again_after(timedelta(seconds=error.retry_after)) from error
 
 
 def give_slot_back() -> None:
@@ -54,4 +54,8 @@ def give_slot_back() -> None:
 
     :raises AirflowRescheduleException: always.
     """
-    raise AirflowRescheduleException(datetime.now(UTC) + TURN_GAP)
+    raise _again_after(TURN_GAP)
+
+
+def _again_after(wait: timedelta) -> AirflowRescheduleException:
+    return AirflowRescheduleException(datetime.now(UTC) + wait)  # type: ignore[no-untyped-call]

@@ -62,7 +62,9 @@ class BatchState:
         """Give the part of a request that is still to be asked, None if there is none."""
         if request.entity_id in self.refused:
             return None
-        settled = self.answered.get(_key(request), set()) | self.refused_fields.get(request.entity_id, {}).keys()
+        settled = (
+            self.answered.get(_key(request), set()) | self.refused_fields.get(request.entity_id, {}).keys()
+        )
         fields = tuple(name for name in request.group.fields if name not in settled)
         return replace(request, group=FieldGroup(fields, request.group.parameters)) if fields else None
 
@@ -71,7 +73,9 @@ def _key(request: DataRequest) -> tuple[Any, ...]:
     return request.entity_id, request.slice.start.isoformat(), request.group.parameters
 
 
-def extract_batch(requests: Sequence[DataRequest], staging: BatchStaging, turn: Turn, owner: dict[str, Any]) -> int:
+def extract_batch(
+    requests: Sequence[DataRequest], staging: BatchStaging, turn: Turn, owner: dict[str, Any]
+) -> int:
     """Ask for what of a batch is not yet in staging, until done or the turn is over.
 
     :param owner: the task's identity for the `runs` table; stands in each manifest.
@@ -118,7 +122,7 @@ def _take(
     request: DataRequest, outcome: Outcome, queue: deque[DataRequest], state: BatchState, part: _Part
 ) -> None:
     """Stage an answer; on a refusal find out whether a field or the entity is refused."""
-    if outcome.error is None:
+    if outcome.answer is not None:
         try:
             part.add(request, outcome.answer)
         except UnfitAnswerError as error:
@@ -190,7 +194,9 @@ class _Part:
                 "owner": self._owner,
             },
         )
-        log.info("Staged %d rows of %d answers (%d requests)", self._rows, len(self._answered), usage.requests)
+        log.info(
+            "Staged %d rows of %d answers (%d requests)", self._rows, len(self._answered), usage.requests
+        )
         self._begin()
 
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from locus_stem.tables.lake import Lake
 
 
-def refresh_inventory(lake: Lake, partner_id: int, today: date, turn: Turn, *, detail_max_age_days: int) -> Refreshed:
+def refresh_inventory(
+    lake: Lake, partner_id: int, today: date, turn: Turn, *, detail_max_age_days: int
+) -> Refreshed:
     """Fetch and load the partner's lists and every detail older than `detail_max_age_days`.
 
     A refresh that the end of its turn cut short (`left` is not 0) is called again and goes on with what is left.

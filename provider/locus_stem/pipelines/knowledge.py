@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from locus_stem.api.locus import LocusEndpoints
 from locus_stem.api.pipeline import answers
-from locus_stem.tables.coverage import Fetch, fetched_on, record_fetches
 from locus_stem.tables.counts import LoadCounts
+from locus_stem.tables.coverage import Fetch, fetched_on, record_fetches
 from locus_stem.tables.objects import load_data_available, load_objects
 
 if TYPE_CHECKING:
@@ -85,7 +85,13 @@ class Refreshed:
 
 
 def refresh_lists(
-    client: LocusClient, lake: Lake, partner_id: int, today: date, listings: Iterable[Listing], *, max_age_days: int
+    client: LocusClient,
+    lake: Lake,
+    partner_id: int,
+    today: date,
+    listings: Iterable[Listing],
+    *,
+    max_age_days: int,
 ) -> dict[str, LoadCounts]:
     """Fetch the lists that the lake doesn't hold from the last `max_age_days` days (0: fetch all) and load them."""
     counts = {}
@@ -100,7 +106,9 @@ def refresh_lists(
     return counts
 
 
-def stale(lake: Lake, detail: Detail, entity_ids: Collection[int], today: date, max_age_days: int | None) -> list[Wanted]:
+def stale(
+    lake: Lake, detail: Detail, entity_ids: Collection[int], today: date, max_age_days: int | None
+) -> list[Wanted]:
     """Choose the entities whose detail is older than `max_age_days` (None: that were never fetched)."""
     fetched = fetched_on(lake, detail.table)
     oldest = date.min if max_age_days is None else today - timedelta(days=max_age_days - 1)
@@ -124,12 +132,10 @@ def refresh_details(lake: Lake, wanted: Sequence[Wanted], today: date, turn: Tur
     done = 0
     for outcome in answers(turn.client, _until_over(queue, turn)):
         item = by_call[outcome.call]
-        if outcome.error is not None:
+        if outcome.answer is None:
             log.warning("%s %d: %s", item.detail.entity_type, item.entity_id, outcome.error)
             result.refused[item.detail.entity_type, item.entity_id] = str(outcome.error)
-            taken.append((item, None))
-        else:
-            taken.append((item, outcome.answer.payload))
+        taken.append((item, outcome.answer.payload if outcome.answer else None))
         done += 1
         turn.progress("details of sites and components", done, len(wanted))
         if len(taken) >= COMMIT_EVERY:
@@ -165,7 +171,9 @@ def _load(lake: Lake, taken: Sequence[tuple[Wanted, Any]], today: date, result: 
                     item.detail.entity_type,
                     str(item.entity_id),
                     today,
-                    result.refused.get((item.detail.entity_type, item.entity_id)) if payload is None else None,
+                    result.refused.get((item.detail.entity_type, item.entity_id))
+                    if payload is None
+                    else None,
                 )
                 for item, payload in mine
             ],

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from locus_stem.pipelines.extract import BatchState
 from locus_stem.planning.backfill import DataRequest
-from locus_stem.tables.coverage import Skip, record_coverage, record_skips
 from locus_stem.tables.counts import LoadCounts
+from locus_stem.tables.coverage import Skip, record_coverage, record_skips
 from locus_stem.tables.measurements import Asked, load_measurements
 
 if TYPE_CHECKING:

@@ -62,7 +62,14 @@ def scope(dag_id: str, run_id: str) -> str:
 
 
 def plan_daily_backfill(
-    lake: Lake, raw_params: Mapping[str, Any], partner_id: int, run_scope: str, run_day: date, turn: Turn, *, scheduled: bool
+    lake: Lake,
+    raw_params: Mapping[str, Any],
+    partner_id: int,
+    run_scope: str,
+    run_day: date,
+    turn: Turn,
+    *,
+    scheduled: bool,
 ) -> Planned:
     """Plan one run of the backfill and write its batches.
 
@@ -91,7 +98,9 @@ def plan_daily_backfill(
     new = stale(lake, AVAILABLE[params.level], [entity.entity_id for entity in chosen.entities], today, None)
     refreshed = refresh_details(lake, new, today, turn)
     if refreshed.left:
-        log.info("The slot is given back to others; %d entities' available data is left to ask for", refreshed.left)
+        log.info(
+            "The slot is given back to others; %d entities' available data is left to ask for", refreshed.left
+        )
         return Planned(None, left=refreshed.left)
     if chosen.entities and len(refreshed.refused) == len(chosen.entities):
         reason = next(iter(refreshed.refused.values()))
@@ -113,7 +122,12 @@ def plan_daily_backfill(
 
 
 def _write(
-    lake: Lake, plan: BackfillPlan, params: BackfillParams, run_scope: str, refused: Mapping[tuple[str, int], str], turn: Turn
+    lake: Lake,
+    plan: BackfillPlan,
+    params: BackfillParams,
+    run_scope: str,
+    refused: Mapping[tuple[str, int], str],
+    turn: Turn,
 ) -> Planned:
     usage = turn.usage()
     measured = usage.api_seconds / usage.requests if usage.requests else SECONDS_A_REQUEST

@@ -69,7 +69,10 @@ def record_turn(lake: Lake, owner: Mapping[str, Any], usage: Usage, refreshed: R
         f"API time: {usage.api_seconds:.1f} s of {usage.wall_seconds:.1f} s",
         *(f"{table}: {counts}" for table, counts in refreshed.counts.items()),
         f"refused: {len(refreshed.refused)}",
-        *(f"  {kind} {entity}: {reason}" for (kind, entity), reason in list(refreshed.refused.items())[:NAMED]),
+        *(
+            f"  {kind} {entity}: {reason}"
+            for (kind, entity), reason in list(refreshed.refused.items())[:NAMED]
+        ),
     ]
     if refreshed.left:
         lines.append(f"{refreshed.left} details are left; the slot is given back to others in between")
@@ -114,11 +117,7 @@ def _text(plan: Mapping[str, Any], extracting: Usage, total: Usage, loaded: Mapp
     ]
     if loaded is None:
         return "\n".join([*lines, "rows: nothing was loaded"])
-    counts = loaded["counts"]
-    lines.append(
-        f"rows: {counts['new']} new, {counts['changed']} changed, {counts['unchanged']} unchanged, "
-        f"{counts['withdrawn']} withdrawn"
-    )
+    lines.append(f"rows: {LoadCounts(**loaded['counts'])}")
     skipped = {**plan["skipped"], **plan["refused"], **loaded["skipped"]}
     lines.append(f"entities skipped: {len(skipped)}")
     lines += [f"  {plan['level']} {entity}: {reason}" for entity, reason in list(skipped.items())[:NAMED]]
@@ -137,12 +136,13 @@ def _failure(plan: Mapping[str, Any], loaded: Mapping[str, Any] | None) -> str |
     if plan["plan_only"] or not plan["batches"]:
         return None
     if loaded is None:
-        return "Nothing was loaded, because a batch failed. Clear the failed extract or load task: it goes on where it stopped"
+        return "Nothing was loaded: a task failed. Clear the failed extract or load task; it goes on where it stopped"
     refused = {**plan["refused"], **loaded["skipped"]}
     entities = loaded["entities"] + len(plan["refused"])
     if len(refused) > REFUSED_SHARE * entities:
         return (
-            f"The API refused {len(refused)} of {entities} entities, more than {REFUSED_SHARE:.0%}; the rest is loaded. "
-            "The report names them: check the account's permissions, or leave them out with site_ids / component_ids"
+            f"The API refused {len(refused)} of {entities} entities, more than {REFUSED_SHARE:.0%}; the rest is "
+            "loaded. The report names them: check the account's permissions, or choose others with site_ids or "
+            "component_ids"
         )
     return None

@@ -51,7 +51,9 @@ class Turn:
         here = done - before
         if left and here:
             end = datetime.now(UTC) + timedelta(seconds=(now - self._began) / here * left)
-            log.info("%s: %d of %d done, %d left, expected end %s", what, done, total, left, f"{end:%H:%M:%S} UTC")
+            log.info(
+                "%s: %d of %d done, %d left, expected end %s", what, done, total, left, f"{end:%H:%M:%S} UTC"
+            )
         else:
             log.info("%s: %d of %d done", what, done, total)
 
@@ -110,7 +112,9 @@ class Usage:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Usage:
         """Read what :meth:`to_json` wrote."""
-        times = {name: datetime.fromisoformat(data[name]) if data[name] else None for name in ("started", "ended")}
+        times = {
+            name: datetime.fromisoformat(data[name]) if data[name] else None for name in ("started", "ended")
+        }
         return cls(
             requests=data["requests"],
             by_status=data["by_status"],

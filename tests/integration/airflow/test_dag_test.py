@@ -94,7 +94,9 @@ def test_plan_only_ends_well_with_the_number_of_requests(lake, server, capfd):
         ({"AIRFLOW_CONN_LOCUS_DEFAULT": '{"conn_type": "locus", "extra": {"partner_id": 1}}'}, "client_id"),
     ],
 )
-def test_a_wrong_lake_or_connection_fails_at_once_and_says_so(lake, server, monkeypatch, capfd, environment, words):
+def test_a_wrong_lake_or_connection_fails_at_once_and_says_so(
+    lake, server, monkeypatch, capfd, environment, words
+):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     run = locus_daily_backfill().test()

@@ -56,7 +56,11 @@ class Plant:
         with self.client() as client:
             while True:
                 result = refresh_inventory(
-                    self.lake, 1, today or datetime.now(UTC).date(), Turn(client, self.turn_seconds), detail_max_age_days=max_age
+                    self.lake,
+                    1,
+                    today or datetime.now(UTC).date(),
+                    Turn(client, self.turn_seconds),
+                    detail_max_age_days=max_age,
                 )
                 if not result.left:
                     return result
@@ -65,7 +69,13 @@ class Plant:
         with self.client() as client:
             while True:
                 planned = plan_daily_backfill(
-                    self.lake, params, 1, "backfill-test", day, Turn(client, self.turn_seconds), scheduled=scheduled
+                    self.lake,
+                    params,
+                    1,
+                    "backfill-test",
+                    day,
+                    Turn(client, self.turn_seconds),
+                    scheduled=scheduled,
                 )
                 if planned.staging:
                     self.staging = Staging.at(self.lake, planned.staging)
@@ -74,7 +84,9 @@ class Plant:
     def extract(self, planned: Any) -> int:
         turns = 0
         for number, _ in enumerate(planned.batches):
-            requests = [DataRequest.from_json(item) for item in self.staging.read_json(f"batch-{number:04d}.json")]
+            requests = [
+                DataRequest.from_json(item) for item in self.staging.read_json(f"batch-{number:04d}.json")
+            ]
             while True:
                 turns += 1
                 with self.client() as client:

@@ -22,7 +22,12 @@ def versions(plant, table="locus_site_data"):
 @pytest.mark.parametrize("level", ["site", "component"])
 @pytest.mark.parametrize("granularity", INTERVAL_GRANULARITIES)
 def test_tables_equal_the_api_for_every_granularity_and_level(plant, level, granularity):
-    start = {"1min": date(2025, 10, 25), "daily": date(2024, 2, 1), "monthly": date(2023, 1, 1), "yearly": date(2020, 1, 1)}
+    start = {
+        "1min": date(2025, 10, 25),
+        "daily": date(2024, 2, 1),
+        "monthly": date(2023, 1, 1),
+        "yearly": date(2020, 1, 1),
+    }
     plant = plant(end="inclusive", zone_case=True, utc_suffix="-00:00", offset="wrong")
     begin, end = start.get(granularity, date(2025, 10, 1)), date(2025, 10, 27)
     loaded = plant.backfill(BERLIN_DST, start=begin, end=end, level=level, granularity=granularity)
@@ -71,7 +76,9 @@ def test_requests_are_sent_once_each_and_no_more_than_planned(plant):
     plant.extract(planned)
     asked = [(served.path, served.query) for served in plant.data_requests()]
     assert len(asked) == planned.requests == len(set(asked))
-    assert plant.server.stats()["by_status"].keys() == {200} or plant.server.stats()["by_status"].keys() == {"200"}
+    assert plant.server.stats()["by_status"].keys() == {200} or plant.server.stats()["by_status"].keys() == {
+        "200"
+    }
 
 
 def test_plan_only_asks_for_no_data(plant):
@@ -126,7 +133,9 @@ def test_a_refused_entity_is_skipped_and_named_and_keeps_its_rows(plant):
     assert f"site {site}" in report.text
     assert report.failure is None
     assert [row for row in plant.lake.read("locus_site_data").to_pylist() if row["site_id"] == site] == before
-    marks = plant.lake.read("coverage", filters=[("entity_id", "=", str(site)), ("source", "=", "locus_site_data")])
+    marks = plant.lake.read(
+        "coverage", filters=[("entity_id", "=", str(site)), ("source", "=", "locus_site_data")]
+    )
     assert all(row["skipped"] for row in marks.to_pylist())
 
 
@@ -179,7 +188,9 @@ def test_coverage_adds_up_to_what_the_sandbox_holds(plant):
     due = sum(len(measured(plant.fleet, "site", site, "hourly")) for site in plant.fleet.site_ids)
     assert sum(mark["expected"] for mark in marks) >= due * 8 * 24
     names = {name for site in plant.fleet.site_ids for name in measured(plant.fleet, "site", site, "hourly")}
-    assert sum(mark["received"] for mark in marks) == sum(row[name] is not None for row in rows for name in names)
+    assert sum(mark["received"] for mark in marks) == sum(
+        row[name] is not None for row in rows for name in names
+    )
     assert all(mark["expected"] >= mark["received"] + mark["null_count"] for mark in marks)
 
 

@@ -13,7 +13,9 @@ OAUTH = {"client_id": "id", "client_secret": "hush", "partner_id": 7}
 
 def locus(extra: object = OAUTH, **fields: object) -> Connection:
     text = extra if isinstance(extra, str) else json.dumps(extra)
-    return Connection(**{"conn_id": "plant", "conn_type": "locus", "login": "me", "password": "pw", "extra": text, **fields})
+    return Connection(
+        **{"conn_id": "plant", "conn_type": "locus", "login": "me", "password": "pw", "extra": text, **fields}
+    )
 
 
 def test_a_connection_without_host_asks_the_vendor_itself():

@@ -62,7 +62,10 @@ def test_the_last_of_rows_with_the_same_ts_wins_with_a_warning(caplog):
 
 
 def test_rows_of_another_id_are_left_out_with_a_warning(caplog):
-    answer = [{"id": 9, "ts": "2014-04-01T12:00:00Z", "W_avg": 1}, {"id": "123", "ts": "2014-04-01T13:00:00Z"}]
+    answer = [
+        {"id": 9, "ts": "2014-04-01T12:00:00Z", "W_avg": 1},
+        {"id": "123", "ts": "2014-04-01T13:00:00Z"},
+    ]
     assert [row["entity_id"] for row in rows(answer)] == [123]
     assert "another id" in caplog.text
 
