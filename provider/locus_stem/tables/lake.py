@@ -218,7 +218,7 @@ def _s3_options(options: Mapping[str, str], environment: Mapping[str, str]) -> d
             (environment[f"AWS_{n.upper()}"] for n in names if environment.get(f"AWS_{n.upper()}")), None
         )
 
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"allow_delayed_open": True}  # a small file is one request, not three
     key, secret = given.get("access_key_id"), given.get("secret_access_key")
     if key and secret:
         found |= {"access_key": key, "secret_key": secret, "session_token": given.get("session_token")}
