@@ -102,9 +102,9 @@ def main() -> None:
     busy = sum(sent - arrived for arrived, sent in times)
     span = times[-1][1] - times[0][0]
     gaps = sorted(after[0] - before[1] for before, after in pairwise(times))
-    print(f"{len(times)} requests, {length / 1000:.0f} KB a body on the wire, {span:.2f} s")  # noqa: T201
-    print(f"API busy {busy / span:.2%} of the span")  # noqa: T201
-    print(  # noqa: T201
+    print(f"{len(times)} requests, {length / 1000:.0f} KB a body on the wire, {span:.2f} s")
+    print(f"API busy {busy / span:.2%} of the span")
+    print(
         f"gap from last byte to next request: median {median(gaps) * 1000:.2f} ms, "
         f"95 % {gaps[int(len(gaps) * 0.95)] * 1000:.2f} ms, longest {gaps[-1] * 1000:.2f} ms"
     )

@@ -1,4 +1,3 @@
-# ruff: noqa: INP001  # a script, not a package
 """Make the sandbox's recorded measurements from two MIT-licensed wheels on PyPI.
 
     python scripts/make_sandbox_data.py pvanalytics-0.2.2-py3-none-any.whl CityLearn-2.0.0-py3-none-any.whl
