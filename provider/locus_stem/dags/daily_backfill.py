@@ -117,16 +117,14 @@ def backfill_params(defaults: Mapping[str, Any]) -> dict[str, Param]:
         "site_ids": Param(
             None,
             type=["null", "array"],
-            items={"type": ["integer", "string"]},
             title="Site ids",
-            description="Only these sites (at level component: the components of these sites). Empty: all.",
+            description="Only these sites, one id a line (at level component: their components). Empty: all.",
         ),
         "component_ids": Param(
             None,
             type=["null", "array"],
-            items={"type": ["integer", "string"]},
             title="Component ids",
-            description="Only these components; needs level component. Empty: all that measure.",
+            description="Only these components, one id a line; needs level component. Empty: all that measure.",
         ),
         "lookback_days": Param(
             7,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from locus_stem.api.errors import ConfigurationError, RefusedError
 from locus_stem.api.locus import LocusEndpoints
 from locus_stem.api.pipeline import answers
 from locus_stem.tables.counts import LoadCounts
@@ -93,13 +94,21 @@ def refresh_lists(
     *,
     max_age_days: int,
 ) -> dict[str, LoadCounts]:
-    """Fetch the lists that the lake doesn't hold from the last `max_age_days` days (0: fetch all) and load them."""
+    """Fetch the lists that the lake doesn't hold from the last `max_age_days` days (0: fetch all) and load them.
+
+    :raises ConfigurationError: the API refuses the partner.
+    """
     counts = {}
     for listing in listings:
         fetched = fetched_on(lake, listing.table).get(("partner", str(partner_id)))
         if fetched and max_age_days and fetched >= today - timedelta(days=max_age_days):
             continue
-        objects = client.call(listing.endpoint.request(partner_id=partner_id))
+        try:
+            objects = client.call(listing.endpoint.request(partner_id=partner_id))
+        except RefusedError as error:
+            raise ConfigurationError(
+                f"partner_id={partner_id} is refused; allowed is the id of a partner that the account may read. {error}"
+            ) from error
         counts[listing.table] = load_objects(lake, listing.table, objects, complete=True, today=today)
         record_fetches(lake, listing.table, [Fetch("partner", str(partner_id), today)])
         log.info("%s: %d listed, %s", listing.table, len(objects), counts[listing.table])

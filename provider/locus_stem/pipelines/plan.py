@@ -28,7 +28,7 @@ from locus_stem.tables.staging import Staging
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from locus_stem.pipelines.slot import Turn
+    from locus_stem.pipelines.slot import Turn, Usage
     from locus_stem.planning.backfill import BackfillPlan
     from locus_stem.tables.lake import Lake
 
@@ -36,9 +36,12 @@ log = logging.getLogger(__name__)
 
 #: The lists are asked for again when the inventory hasn't fetched them since the day before.
 LISTS_MAX_AGE_DAYS = 1
-#: Reckoned for a request where this run has measured none. Low on purpose: a batch that turns out longer than a turn in
-#: the slot is cut there, while one that is too short leaves the slot idle.
+#: Reckoned for a request where neither earlier runs nor this one have measured any. Low on purpose: a batch that turns
+#: out longer than a turn in the slot is cut there, while one that is too short leaves the slot idle.
 SECONDS_A_REQUEST = 0.1
+SHORTEST_REQUEST = 0.001
+#: So many of the latest extract tasks tell how long a request takes.
+LATEST = 20
 TABLES = {"site": "locus_site_data", "component": "locus_component_data"}
 
 
@@ -121,6 +124,17 @@ def plan_daily_backfill(
     return _write(lake, plan, params, run_scope, refreshed.refused, turn)
 
 
+def seconds_a_request(lake: Lake, usage: Usage) -> float:
+    """Expect of a data request what the latest extract tasks measured, else what this run has measured so far."""
+    extracts = lake.read(
+        "runs", ["ended", "requests", "api_seconds"], [("task_id", "=", "extract")]
+    ).to_pylist()
+    latest = sorted((run for run in extracts if run["requests"]), key=lambda run: run["ended"])[-LATEST:]
+    requests = sum(run["requests"] for run in latest) or usage.requests
+    seconds = sum(run["api_seconds"] for run in latest) if latest else usage.api_seconds
+    return max(seconds / requests, SHORTEST_REQUEST) if requests else SECONDS_A_REQUEST
+
+
 def _write(
     lake: Lake,
     plan: BackfillPlan,
@@ -130,7 +144,7 @@ def _write(
     turn: Turn,
 ) -> Planned:
     usage = turn.usage()
-    measured = usage.api_seconds / usage.requests if usage.requests else SECONDS_A_REQUEST
+    measured = seconds_a_request(lake, usage)
     staging = Staging(lake, f"{run_scope}.{uuid.uuid4().hex[:12]}")
     split = [] if params.plan_only else batches(plan.requests, measured)
     names = [f"batch-{number:04d}" for number in range(len(split))]

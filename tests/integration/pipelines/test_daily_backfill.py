@@ -7,9 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from deltalake import DeltaTable
 
+from locus_stem.api.errors import ConfigurationError
 from locus_stem.api.granularity import INTERVAL_GRANULARITIES
 from locus_stem.demo.compare import Loaded, measured
+from locus_stem.pipelines.plan import plan_daily_backfill
+from locus_stem.pipelines.slot import Turn
 from locus_stem.planning.params import ParamError
+from locus_stem.sandbox.options import Fault
 
 AFTER = datetime(2030, 1, 1, tzinfo=UTC)
 BERLIN_DST = date(2025, 10, 26)
@@ -211,3 +215,36 @@ def test_the_report_counts_what_the_sandbox_saw(plant):
     runs = plant.lake.read("runs").to_pylist()
     assert sum(run["requests"] for run in runs) == len(plant.server.log)
     assert sum(run["rows_new"] for run in runs) == plant.lake.read("locus_site_data").num_rows
+
+
+def test_a_partner_that_the_account_may_not_read_is_named_with_its_value(plant):
+    plant = plant()
+    with (
+        plant.client() as client,
+        pytest.raises(ConfigurationError, match=r"partner_id=2 is refused.*may read),
+    ):
+        plan_daily_backfill(plant.lake, {}, 2, "backfill-test", BERLIN_DST, Turn(client), scheduled=False)
+    assert plant.data_requests() == []
+
+
+FAULTS = (
+    "429", "429-retry-after", "500", "503", "reset", "empty", "cut-off", "garbled", "not-json", "status-in-body", "401",
+    "hang", "slow", "refresh-without-refresh-token", "refresh-refused",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("level", ["site", "component"])
+def test_tables_are_exact_while_every_fault_happens_and_tokens_end(plant, level):
+    faults = tuple(
+        Fault(kind, 0.02 if kind in {"hang", "slow", "429-retry-after"} else 0.08) for kind in FAULTS
+    )
+    plant = plant(
+        sites=6, timeout=1.0, faults=faults, fault_streak=2, token_life=2, revoke_every=1.5, slow_seconds=0.3
+    )
+    loaded = plant.backfill(BERLIN_DST, level=level)
+    span = Loaded(level, "hourly", BERLIN_DST - timedelta(days=7), BERLIN_DST + timedelta(days=1), AFTER)
+    assert plant.differences(span) == []
+    assert loaded["skipped"] == {}
+    assert {served.fault for served in plant.server.log} > {None, "500"}
+    hung = sum(served.fault == "hang" for served in plant.server.log)
+    assert hung or plant.most_in_flight() == 1

@@ -57,7 +57,8 @@ def test_the_lookback_is_counted_from_the_runs_day(lookback: int | str) -> None:
         (date(2024, 3, 9), date(2024, 3, 3)),
         (date(2024, 3, 20), date(2024, 3, 3)),
         (date(2024, 2, 20), date(2024, 2, 20)),
-        (date(2024, 2, 9), date(2024, 2, 8)),
+        (date(2024, 2, 9), date(2024, 2, 9)),
+        (date(2024, 2, 8), date(2024, 2, 9)),
         (date(2023, 1, 1), date(2024, 2, 9)),
     ],
 )
