@@ -42,6 +42,7 @@ lint: $(INSTALLED)
 benchmark: $(INSTALLED)
 	$(BIN)/python benchmarks/api_pipeline.py
 	$(BIN)/python benchmarks/extract.py
+	$(BIN)/python benchmarks/airflow_run.py
 	$(BIN)/python benchmarks/load.py
 
 clean:

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from datetime import date, timedelta
@@ -21,6 +19,7 @@ import httpx
 
 from locus_stem.demo.__main__ import sandbox_connections
 from locus_stem.demo.airflow_process import AirflowProcess
+from locus_stem.demo.sandbox_process import sandbox_process
 
 DAG = "locus_daily_backfill"
 
@@ -32,22 +31,9 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=float, default=50.0)
     parser.add_argument("--dags", type=Path, default=Path("dags"))
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        port_file = Path(folder, "port")
-        command = [
-            sys.executable, "-m", "locus_stem.sandbox", "--port", "0", "--port-file", str(port_file),
-            "--sites", str(options.sites), "--latency-ms", str(options.latency_ms),
-        ]  # fmt: skip
-        sandbox = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603
-        try:
-            while not (port_file.exists() and port_file.read_text().strip()):
-                time.sleep(0.05)
-            measure(
-                f"http://127.0.0.1:{port_file.read_text().strip()}", Path(folder, "airflow"), options.dags
-            )
-        finally:
-            sandbox.terminate()
-            sandbox.wait()
+    sandbox = sandbox_process("--sites", str(options.sites), "--latency-ms", str(options.latency_ms))
+    with sandbox as url, tempfile.TemporaryDirectory() as folder:
+        measure(url, Path(folder, "airflow"), options.dags)
 
 
 def measure(url: str, home: Path, dags: Path) -> None:

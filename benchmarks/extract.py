@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from datetime import date, timedelta
@@ -22,6 +20,7 @@ import httpx
 
 from locus_stem.api.client import LocusClient
 from locus_stem.api.credentials import LocusCredentials
+from locus_stem.demo.sandbox_process import sandbox_process
 from locus_stem.pipelines.extract import extract_batch
 from locus_stem.pipelines.plan import plan_daily_backfill
 from locus_stem.pipelines.slot import Turn
@@ -37,22 +36,10 @@ def main() -> None:
     parser.add_argument("--granularity", default="15min")
     parser.add_argument("--latency-ms", type=float, default=50.0)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        port_file = Path(folder, "port")
-        command = [
-            sys.executable, "-m", "locus_stem.sandbox", "--port", "0", "--port-file", str(port_file),
-            "--sites", str(max(1, options.requests // 12)), "--latency-ms", str(options.latency_ms),
-        ]  # fmt: skip
-        sandbox = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603
-        try:
-            while not (port_file.exists() and port_file.read_text().strip()):
-                time.sleep(0.05)
-            measure(
-                f"http://127.0.0.1:{port_file.read_text().strip()}", Path(folder, "lake"), options.granularity
-            )
-        finally:
-            sandbox.terminate()
-            sandbox.wait()
+    sites = max(1, options.requests // 12)
+    sandbox = sandbox_process("--sites", str(sites), "--latency-ms", str(options.latency_ms))
+    with sandbox as url, tempfile.TemporaryDirectory() as folder:
+        measure(url, Path(folder, "lake"), options.granularity)
 
 
 def measure(url: str, lake_folder: Path, granularity: str) -> None:

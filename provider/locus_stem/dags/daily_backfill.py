@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import DAG, Param
 
+from locus_stem.api.granularity import INTERVAL_GRANULARITIES
 from locus_stem.dags.account import DEFAULT_ARGS, START_DATE, LocusAccount, timetable
 from locus_stem.operators.pipeline import (
     LoadBackfillOperator,
@@ -31,8 +32,6 @@ takes: a year of 15min is 12 requests a site.
 
 Tables: `locus_site_data` or `locus_component_data`, `coverage`, `runs`.
 """
-
-GRANULARITIES = ["1min", "5min", "15min", "hourly", "daily", "monthly", "yearly"]
 
 
 def locus_daily_backfill(
@@ -103,7 +102,7 @@ def backfill_params(defaults: Mapping[str, Any]) -> dict[str, Param]:
         "granularity": Param(
             "hourly",
             type="string",
-            enum=GRANULARITIES,
+            enum=list(INTERVAL_GRANULARITIES),
             title="Granularity",
             description="Length of an interval.",
         ),

@@ -221,7 +221,7 @@ def test_a_partner_that_the_account_may_not_read_is_named_with_its_value(plant):
     plant = plant()
     with (
         plant.client() as client,
-        pytest.raises(ConfigurationError, match=r"partner_id=2 is refused.*may read),
+        pytest.raises(ConfigurationError, match=r"partner_id=2 is refused.*may read"),
     ):
         plan_daily_backfill(plant.lake, {}, 2, "backfill-test", BERLIN_DST, Turn(client), scheduled=False)
     assert plant.data_requests() == []
