@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast
 
 import httpx
@@ -134,7 +135,9 @@ class _Client(Generic[C]):
         if self._sleep is not None:
             self._sleep(seconds)
         else:
-            link.stop.wait(seconds)
+            began = time.monotonic()
+            if link.stop.wait(seconds):
+                link.wait_left = max(0.0, began + seconds - time.monotonic())
 
 
 class _AsyncClient(Generic[C]):

@@ -96,8 +96,16 @@ class Pipeline:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    @property
+    def wait_left(self) -> float:
+        """Seconds that were left of a wait before the next try when the pipeline was closed."""
+        return self._link.wait_left
+
     def close(self) -> None:
-        """Send nothing more and wait for the request that is out, if any."""
+        """Send nothing more and wait for the request that is out, if any; its answer is still given.
+
+        Can be called from any thread.
+        """
         with self._changed:
             self._link.stop.set()
             self._changed.notify_all()
@@ -126,6 +134,8 @@ class Pipeline:
                 self._changed.notify_all()
                 return item
         self.close()
+        if self._ready:  # what the sending thread had when it was stopped
+            return self._ready.popleft()
         if self._failure is not None:
             raise self._failure
         return None
@@ -168,8 +178,9 @@ class Pipeline:
                     received = error
                 self._hand_over()
                 self._held = exchange, received
+            self._hand_over()
         except StoppedError:
-            pass
+            self._hand_over()
         except BaseException as error:  # noqa: BLE001 - raised again on the caller's thread
             self._hand_over()
             with self._changed:

@@ -41,16 +41,18 @@ class OversizedBodyError(Exception):
 LOSSES = (httpx.TransportError, TimeoutError, OversizedBodyError)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Link:
     """How one flow is driven.
 
     :param stop: once set, nothing more is sent and no wait goes on: the driver raises StoppedError.
     :param idle: called when the driver is about to wait: for an answer, the request being out, or for a time.
+    :param wait_left: seconds that were left of a wait that `stop` ended.
     """
 
     stop: threading.Event = field(default_factory=threading.Event)
     idle: Callable[[], None] | None = None
+    wait_left: float = 0.0
 
 
 class StoppedError(Exception):

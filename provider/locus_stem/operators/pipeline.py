@@ -90,7 +90,7 @@ class LocusInventoryOperator(_LocusOperator):
                 )
                 self._record(lake, context, turn, result)
         if result.left:
-            give_slot_back()
+            give_slot_back(turn.wait_left)
         return {table: str(counts) for table, counts in result.counts.items()}
 
     def _record(self, lake: Lake, context: Context, turn: Turn, result: Any) -> None:
@@ -118,17 +118,18 @@ class LocusPlanBackfillOperator(_LocusOperator):
             hook, lake = self.hook(), self.lake()
             partner_id = hook.partner_id
             with hook.get_conn() as client:
+                turn = Turn(client)
                 planned = plan_daily_backfill(
                     lake,
                     context["params"],
                     partner_id,
                     scope(dag_run.dag_id, dag_run.run_id),
                     run_day(context),
-                    Turn(client),
+                    turn,
                     scheduled=str(dag_run.run_type) == "scheduled",
                 )
         if planned.staging is None:
-            give_slot_back()
+            give_slot_back(turn.wait_left)
         context["ti"].xcom_push(key=STAGING_KEY, value=planned.staging)
         return planned.batches
 
@@ -161,9 +162,10 @@ class LocusExtractOperator(_LocusOperator):
             requests = [DataRequest.from_json(item) for item in staging.read_json(f"{name}.json")]
             number = int(name.removeprefix("batch-"))
             with hook.get_conn() as client:
-                left = extract_batch(requests, staging.batch(number), Turn(client), _owner(context))
+                turn = Turn(client)
+                left = extract_batch(requests, staging.batch(number), turn, _owner(context))
         if left:
-            give_slot_back()
+            give_slot_back(turn.wait_left)
 
 
 class LoadBackfillOperator(_LocusOperator):

@@ -49,12 +49,13 @@ def final_errors() -> Iterator[None]:
         raise _again_after(timedelta(seconds=error.retry_after)) from error
 
 
-def give_slot_back() -> None:
+def give_slot_back(wait: float = 0.0) -> None:
     """End this turn in the pool's slot; the scheduler lets the task go on after those with higher priority.
 
+    :param wait: seconds after which the API wants to be asked again.
     :raises AirflowRescheduleException: always.
     """
-    raise _again_after(TURN_GAP)
+    raise _again_after(max(TURN_GAP, timedelta(seconds=wait)))
 
 
 def _again_after(wait: timedelta) -> AirflowRescheduleException:

@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from locus_stem.api.errors import BadRequestError
 from locus_stem.api.locus import LocusEndpoints
-from locus_stem.api.pipeline import answers
+from locus_stem.api.retry import BUDGET_SECONDS
 from locus_stem.pipelines.rows import UnfitAnswerError, measurement_rows
+from locus_stem.pipelines.slot import UnansweredError, Usage
 from locus_stem.planning.fields import FieldGroup, halve
 from locus_stem.planning.intervals import closed_end
 
@@ -80,6 +81,7 @@ def extract_batch(
 
     :param owner: the task's identity for the `runs` table; stands in each manifest.
     :return: requests left; not 0 where the turn ended first.
+    :raises UnansweredError: turns in a row have brought nothing for five minutes.
     """
     state = BatchState.from_manifests(staging.manifests())
     queue = deque(left for request in requests if (left := state.left(request)))
@@ -87,15 +89,34 @@ def extract_batch(
     if before:
         log.info("Resuming: %d of %d requests are in staging already", before, len(requests))
     part = _Part(staging, turn, owner)
+    outcomes = 0
     try:
         while queue and not turn.over():
             asked: dict[Call, DataRequest] = {}
-            for outcome in answers(turn.client, _calls(queue, asked, state, turn)):
+            for outcome in turn.answers(_calls(queue, asked, state, turn)):
                 _take(asked.pop(outcome.call), outcome, queue, state, part)
+                outcomes += 1
                 turn.progress("data requests", len(requests) - len(queue) - len(asked), len(requests), before)
+            queue.extendleft(asked.values())
     finally:
         part.write()
+    if queue and not outcomes:
+        _check_patience(staging)
     return len(queue)
+
+
+def _check_patience(staging: BatchStaging) -> None:
+    """Give up where turns in a row have brought nothing for as long as one request may be tried.
+
+    :raises UnansweredError: the API has failed for :data:`BUDGET_SECONDS` and more.
+    """
+    fruitless = Usage()
+    for manifest in reversed(staging.manifests()):
+        if manifest["answered"] or manifest["refused"] or manifest["refused_fields"]:
+            break
+        fruitless += Usage.from_json(manifest["usage"])
+    if fruitless.wall_seconds >= BUDGET_SECONDS:
+        raise UnansweredError("data requests of this batch", fruitless)
 
 
 def _calls(

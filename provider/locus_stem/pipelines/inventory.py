@@ -31,7 +31,7 @@ def refresh_inventory(
 
     A refresh that the end of its turn cut short (`left` is not 0) is called again and goes on with what is left.
     """
-    counts = refresh_lists(turn.client, lake, partner_id, today, (CLIENTS, SITES, COMPONENTS), max_age_days=0)
+    counts = refresh_lists(lake, partner_id, today, (CLIENTS, SITES, COMPONENTS), turn, max_age_days=0)
     sites = _ids(lake, "locus_sites", "site_id")
     components = _ids(lake, "locus_components", "component_id", measuring=True)
     wanted = [

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from locus_stem.api.errors import ConfigurationError, RefusedError
 from locus_stem.api.locus import LocusEndpoints
-from locus_stem.api.pipeline import answers
 from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.coverage import Fetch, fetched_on, record_fetches
 from locus_stem.tables.objects import load_data_available, load_objects
@@ -22,7 +21,6 @@ from locus_stem.tables.objects import load_data_available, load_objects
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from locus_stem.api.client import LocusClient
     from locus_stem.api.endpoint import Call, Endpoint
     from locus_stem.pipelines.slot import Turn
     from locus_stem.tables.lake import Lake
@@ -86,17 +84,12 @@ class Refreshed:
 
 
 def refresh_lists(
-    client: LocusClient,
-    lake: Lake,
-    partner_id: int,
-    today: date,
-    listings: Iterable[Listing],
-    *,
-    max_age_days: int,
+    lake: Lake, partner_id: int, today: date, listings: Iterable[Listing], turn: Turn, *, max_age_days: int
 ) -> dict[str, LoadCounts]:
     """Fetch the lists that the lake doesn't hold from the last `max_age_days` days (0: fetch all) and load them.
 
     :raises ConfigurationError: the API refuses the partner.
+    :raises UnansweredError: the API kept failing until the turn's end.
     """
     counts = {}
     for listing in listings:
@@ -104,7 +97,7 @@ def refresh_lists(
         if fetched and max_age_days and fetched >= today - timedelta(days=max_age_days):
             continue
         try:
-            objects = client.call(listing.endpoint.request(partner_id=partner_id))
+            objects = turn.answer(listing.endpoint.request(partner_id=partner_id)).payload
         except RefusedError as error:
             raise ConfigurationError(
                 f"partner_id={partner_id} is refused; allowed is the id of a partner that the account may read. {error}"
@@ -139,7 +132,7 @@ def refresh_details(lake: Lake, wanted: Sequence[Wanted], today: date, turn: Tur
     result = Refreshed({}, {})
     taken: list[tuple[Wanted, Any]] = []
     done = 0
-    for outcome in answers(turn.client, _until_over(queue, turn)):
+    for outcome in turn.answers(_until_over(queue, turn)):
         item = by_call[outcome.call]
         if outcome.answer is None:
             log.warning("%s %d: %s", item.detail.entity_type, item.entity_id, outcome.error)

@@ -42,6 +42,7 @@ SECONDS_A_REQUEST = 0.1
 SHORTEST_REQUEST = 0.001
 #: So many of the latest extract tasks tell how long a request takes.
 LATEST = 20
+AVAILABLE_COLUMNS = ("entity_type", "entity_id", "short_name", "source", "granularities", "field_parameters")
 TABLES = {"site": "locus_site_data", "component": "locus_component_data"}
 
 
@@ -93,7 +94,7 @@ def plan_daily_backfill(
     )
     today = datetime.now(UTC).date()
     listings = (SITES, CLIENTS) if params.level == "site" else (SITES, CLIENTS, COMPONENTS)
-    refresh_lists(turn.client, lake, partner_id, today, listings, max_age_days=LISTS_MAX_AGE_DAYS)
+    refresh_lists(lake, partner_id, today, listings, turn, max_age_days=LISTS_MAX_AGE_DAYS)
     sites = lake.read("locus_sites").to_pylist()
     components = lake.read("locus_components").to_pylist() if params.level == "component" else []
 
@@ -116,7 +117,9 @@ def plan_daily_backfill(
         sites=sites,
         components=components,
         clients=lake.read("locus_clients").to_pylist(),
-        available=lake.read(DATA_AVAILABLE, filters=[("entity_type", "=", params.level)]).to_pylist(),
+        available=lake.read(
+            DATA_AVAILABLE, AVAILABLE_COLUMNS, [("entity_type", "=", params.level)]
+        ).to_pylist(),
         now=datetime.now(UTC),
     )
     for note in plan.notes:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from locus_stem.api.pipeline import Pipeline
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from locus_stem.api.answer import Answer
     from locus_stem.api.client import LocusClient
+    from locus_stem.api.endpoint import Call
+    from locus_stem.api.pipeline import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -19,17 +27,30 @@ TURN_SECONDS = 100.0
 PROGRESS_SECONDS = 20.0
 
 
+class UnansweredError(RuntimeError):
+    """The API has failed all the time that a task may hold the slot."""
+
+    def __init__(self, what: str, usage: Usage) -> None:
+        statuses = ", ".join(f"{count} x {status}" for status, count in sorted(usage.by_status.items()))
+        super().__init__(
+            f"{what}: no answer in {usage.wall_seconds:.0f} s ({statuses or 'nothing came back'}). Run the task again "
+            "later; if it stays so, check the connection's host, then tell the vendor's support"
+        )
+
+
 @dataclass(slots=True)
 class Turn:
     """One turn of a task in the slot.
 
     :param client: whose requests are counted.
-    :param seconds: how long no request of this turn may start after its begin.
+    :param seconds: after these no request of this turn is begun and no wait goes on.
+    :param wait_left: seconds of the API's own wait that the turn's end cut off.
     """
 
     client: LocusClient
     seconds: float = TURN_SECONDS
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    wait_left: float = 0.0
     _began: float = field(default_factory=time.monotonic)
     _told: float = field(default_factory=time.monotonic)
     _usage_from: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -37,6 +58,35 @@ class Turn:
     def over(self) -> bool:
         """Whether the slot is to be given back."""
         return time.monotonic() - self._began >= self.seconds
+
+    def answers(self, calls: Iterable[Call]) -> Iterator[Outcome]:
+        """Ask until the calls or the turn end: then no wait goes on, and calls without an outcome are left.
+
+        :raises FatalError: nothing more will work.
+        :raises RetriableError: a call still fails at its budget's end, or is to be sent much later.
+        """
+        with Pipeline(self.client, calls) as pipeline:
+            alarm = threading.Timer(max(0.0, self._began + self.seconds - time.monotonic()), pipeline.close)
+            alarm.daemon = True
+            alarm.start()
+            try:
+                yield from pipeline
+            finally:
+                alarm.cancel()
+                self.wait_left = pipeline.wait_left
+
+    def answer(self, call: Call) -> Answer:
+        """Ask one call.
+
+        :raises RefusedError: it is refused.
+        :raises UnansweredError: the API kept failing until the turn's end.
+        """
+        for outcome in self.answers([call]):
+            if outcome.error is not None:
+                raise outcome.error
+            if outcome.answer is not None:
+                return outcome.answer
+        raise UnansweredError(call.path, self.usage())
 
     def progress(self, what: str, done: int, total: int, before: int = 0) -> None:
         """Log what is done, what is left and the expected end, at most every :data:`PROGRESS_SECONDS`.

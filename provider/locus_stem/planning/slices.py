@@ -71,25 +71,25 @@ def _local_slices(start: datetime, end: datetime, zone: str, longest: timedelta 
     found = []
     while start < end:
         cut = end if longest is None else min(end, _farthest_midnight(start, zone, longest))
-        found.append(_local_slice(start, cut, zone))
+        found.append(_local_slice(start, cut, zone, longest))
         start = cut
     return found
 
 
 def _farthest_midnight(start: datetime, zone: str, longest: timedelta) -> datetime:
-    """Return the last midnight with which wall-clock and absolute length both stay under the limit."""
+    """Return the last midnight whose day before begins within the limit, by the wall clock and in absolute time."""
     day, days = local_day(start, zone), longest // _DAY
-    while True:
-        cut = first_instant(day + days * _DAY, zone)
-        if cut - _SECOND - start < longest:
-            return cut
-        days -= 1  # clocks were set back in between: the year is an hour longer
+    while first_instant(day + (days - 1) * _DAY, zone) - start >= longest - _SECOND:
+        days -= 1
+    return first_instant(day + days * _DAY, zone)
 
 
-def _local_slice(start: datetime, end: datetime, zone: str) -> Slice:
+def _local_slice(start: datetime, end: datetime, zone: str, longest: timedelta | None) -> Slice:
+    # where clocks are set back 365 days are an hour too long in absolute time; the last day begins before that hour
+    asked = end - _SECOND if longest is None else min(end, start + longest) - _SECOND
     # midnight also where clocks skip it: it names the same instant, and a daily ts of 00:00:00 isn't left out
     midnight = f"{local_day(start, zone).isoformat()}T00:00:00"
-    return Slice(start, end, midnight, _wall(end - _SECOND, zone), zone)
+    return Slice(start, end, midnight, _wall(asked, zone), zone)
 
 
 def _wall(instant: datetime, zone: str) -> str:
