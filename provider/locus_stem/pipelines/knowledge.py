@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from locus_stem.api.errors import ConfigurationError, RefusedError
 from locus_stem.api.locus import LocusEndpoints
 from locus_stem.tables.counts import LoadCounts
-from locus_stem.tables.coverage import Fetch, fetched_on, record_fetches
+from locus_stem.tables.coverage import Fetch, last_fetches, record_fetches
 from locus_stem.tables.objects import load_data_available, load_objects
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ def refresh_lists(
     """
     counts = {}
     for listing in listings:
-        fetched = fetched_on(lake, listing.table).get(("partner", str(partner_id)))
-        if fetched and max_age_days and fetched >= today - timedelta(days=max_age_days):
+        last = last_fetches(lake, listing.table).get(("partner", str(partner_id)))
+        if last and max_age_days and last.day >= today - timedelta(days=max_age_days):
             continue
         try:
             objects = turn.answer(listing.endpoint.request(partner_id=partner_id)).payload
@@ -109,17 +109,34 @@ def refresh_lists(
 
 
 def stale(
-    lake: Lake, detail: Detail, entity_ids: Collection[int], today: date, max_age_days: int | None
+    lake: Lake, detail: Detail, entity_ids: Collection[int], today: date, max_age_days: int
 ) -> list[Wanted]:
-    """Choose the entities whose detail is older than `max_age_days` (None: that were never fetched)."""
-    fetched = fetched_on(lake, detail.table)
-    oldest = date.min if max_age_days is None else today - timedelta(days=max_age_days - 1)
+    """Choose the entities whose detail was last asked for `max_age_days` days ago or longer, or never."""
+    last = last_fetches(lake, detail.table)
+    newest = today - timedelta(days=max_age_days)
+    asked = {entity_id: last.get((detail.entity_type, str(entity_id))) for entity_id in sorted(entity_ids)}
     return [
-        Wanted(detail, entity_id)
-        for entity_id in sorted(entity_ids)
-        if fetched.get((detail.entity_type, str(entity_id)), date.min) < oldest
-        or (detail.entity_type, str(entity_id)) not in fetched
+        Wanted(detail, entity_id) for entity_id, fetch in asked.items() if not fetch or fetch.day <= newest
     ]
+
+
+def refresh_available(
+    lake: Lake, entity_type: str, entity_ids: Collection[int], today: date, turn: Turn
+) -> Refreshed:
+    """Fetch what data entities have where that isn't known yet, and again where it was refused the last time.
+
+    :return: `left` counts those about which nothing is known yet; `refused` holds the last refusal of each other.
+    """
+    detail = AVAILABLE[entity_type]
+    last = last_fetches(lake, detail.table)
+    asked = {entity_id: last.get((entity_type, str(entity_id))) for entity_id in sorted(entity_ids)}
+    new = [Wanted(detail, entity_id) for entity_id, fetch in asked.items() if fetch is None]
+    again = {entity_id: fetch.skipped for entity_id, fetch in asked.items() if fetch and fetch.skipped}
+    result = refresh_details(lake, [*new, *(Wanted(detail, entity_id) for entity_id in again)], today, turn)
+    unasked = sorted(again)[len(again) - result.left :] if result.left <= len(again) else sorted(again)
+    result.refused.update({(entity_type, entity_id): str(again[entity_id]) for entity_id in unasked})
+    result.left = max(0, result.left - len(again))
+    return result
 
 
 def refresh_details(lake: Lake, wanted: Sequence[Wanted], today: date, turn: Turn) -> Refreshed:

@@ -64,7 +64,7 @@ def load_backfill(lake: Lake, staging: Staging) -> Loaded:
     asked = _asked(manifests, skipped, bad_fields)
     parts = [manifest["part"] for manifest in manifests if manifest["part"]]
     table, granularity, level = plan["table"], plan["granularity"], plan["level"]
-    log.info("Loading %d part(s) of %d entities into %s", len(parts), len(asked), table)
+    log.info("Loading %d part(s) of %d slices into %s", len(parts), len(asked), table)
     counts = load_measurements(lake, table, granularity, parts, asked)
     record_coverage(lake, table, level, granularity, parts, asked)
     record_skips(lake, table, level, granularity, _skip_records(requests, skipped, bad_fields))

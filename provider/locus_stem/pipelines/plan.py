@@ -5,30 +5,32 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.pipelines.knowledge import (
-    AVAILABLE,
     CLIENTS,
     COMPONENTS,
     DATA_AVAILABLE,
     SITES,
-    refresh_details,
+    refresh_available,
     refresh_lists,
-    stale,
 )
+from locus_stem.pipelines.slot import Usage
 from locus_stem.planning.backfill import chosen_entities, plan_backfill
 from locus_stem.planning.batches import batches
-from locus_stem.planning.params import BackfillParams
+from locus_stem.planning.params import BackfillParams, ParamError
+from locus_stem.tables.asked import unstorable
 from locus_stem.tables.coverage import last_day
-from locus_stem.tables.staging import Staging
+from locus_stem.tables.staging import Staging, StagingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from locus_stem.pipelines.slot import Turn, Usage
+    from locus_stem.pipelines.slot import Turn
     from locus_stem.planning.backfill import BackfillPlan
     from locus_stem.tables.lake import Lake
 
@@ -98,33 +100,61 @@ def plan_daily_backfill(
     sites = lake.read("locus_sites").to_pylist()
     components = lake.read("locus_components").to_pylist() if params.level == "component" else []
 
-    chosen = chosen_entities(params, sites, components)
-    new = stale(lake, AVAILABLE[params.level], [entity.entity_id for entity in chosen.entities], today, None)
-    refreshed = refresh_details(lake, new, today, turn)
+    chosen = [entity.entity_id for entity in chosen_entities(params, sites, components).entities]
+    refreshed = refresh_available(lake, params.level, chosen, today, turn)
     if refreshed.left:
-        log.info(
-            "The slot is given back to others; %d entities' available data is left to ask for", refreshed.left
-        )
+        log.info("The slot is given back to others; what %d entities have is left to ask for", refreshed.left)
+        _add_usage(lake, run_scope, turn.usage())
         return Planned(None, left=refreshed.left)
-    if chosen.entities and len(refreshed.refused) == len(chosen.entities):
+    if chosen and len(refreshed.refused) == len(chosen):
         reason = next(iter(refreshed.refused.values()))
         raise NothingAllowedError(
-            f"The API refuses to say what data any of the {len(chosen.entities)} chosen {params.level}s has: {reason}"
+            f"The API refuses to say what data any of the {len(chosen)} chosen {params.level}s has: {reason}"
         )
-
+    available, left_out = _available(lake, params, table)
     plan = plan_backfill(
         params,
         sites=sites,
         components=components,
         clients=lake.read("locus_clients").to_pylist(),
-        available=lake.read(
-            DATA_AVAILABLE, AVAILABLE_COLUMNS, [("entity_type", "=", params.level)]
-        ).to_pylist(),
+        available=available,
         now=datetime.now(UTC),
     )
-    for note in plan.notes:
+    for note in (
+        *plan.notes,
+        *(f"field {name!r} isn't loaded: {reason}" for name, reason in left_out.items()),
+    ):
         log.warning("%s", note)
-    return _write(lake, plan, params, run_scope, refreshed.refused, turn)
+    refused = {str(entity): reason for (_, entity), reason in refreshed.refused.items()}
+    usage = _add_usage(lake, run_scope, turn.usage())
+    return _write(lake, plan, params, run_scope, {"refused": refused, "left_out": left_out}, usage)
+
+
+def _available(lake: Lake, params: BackfillParams, table: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Read what data entities have; leave out the fields that no table can hold.
+
+    :raises ParamError: such a field was asked for by name.
+    """
+    rows = lake.read(DATA_AVAILABLE, AVAILABLE_COLUMNS, [("entity_type", "=", params.level)]).to_pylist()
+    counts = Counter(row["short_name"] for row in rows)
+    stored = lake.open(table)
+    columns = [column.name for column in stored.schema().fields] if stored else []
+    left_out = unstorable(
+        (name for name, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))), columns
+    )
+    for name in params.fields or ():
+        if name in left_out:
+            raise ParamError("fields", name, f"can't be loaded: {left_out[name]}")
+    return [row for row in rows if row["short_name"] not in left_out], left_out
+
+
+def _add_usage(lake: Lake, run_scope: str, usage: Usage) -> Usage:
+    """Add a turn's use of the API to what the run's earlier turns of planning used."""
+    staging = Staging(lake, f"{run_scope}.turns")
+    with suppress(StagingError):  # there is none yet
+        usage = Usage.from_json(staging.read_json("usage.json")) + usage
+    staging.write_json("usage.json", usage.to_json())
+    return usage
 
 
 def seconds_a_request(lake: Lake, usage: Usage) -> float:
@@ -143,10 +173,9 @@ def _write(
     plan: BackfillPlan,
     params: BackfillParams,
     run_scope: str,
-    refused: Mapping[tuple[str, int], str],
-    turn: Turn,
+    excluded: Mapping[str, Mapping[str, str]],
+    usage: Usage,
 ) -> Planned:
-    usage = turn.usage()
     measured = seconds_a_request(lake, usage)
     staging = Staging(lake, f"{run_scope}.{uuid.uuid4().hex[:12]}")
     split = [] if params.plan_only else batches(plan.requests, measured)
@@ -167,7 +196,7 @@ def _write(
             "batches": len(split),
             "seconds_a_request": measured,
             "skipped": {str(item.entity.entity_id): item.reason for item in plan.skipped},
-            "refused": {str(entity): reason for (_, entity), reason in refused.items()},
+            **excluded,
             "usage": usage.to_json(),
         },
     )

@@ -123,6 +123,7 @@ def _text(plan: Mapping[str, Any], extracting: Usage, total: Usage, loaded: Mapp
     lines += [f"  {plan['level']} {entity}: {reason}" for entity, reason in list(skipped.items())[:NAMED]]
     if len(skipped) > NAMED:
         lines.append(f"  and {len(skipped) - NAMED} more: see the column skipped of the table coverage")
+    lines += [f"  field {name!r} isn't loaded: {reason}" for name, reason in plan["left_out"].items()]
     for entity, reasons in loaded["skipped_fields"].items():
         lines += [f"  {plan['level']} {entity}, field {name}: {reason}" for name, reason in reasons.items()]
     return "\n".join(lines)

@@ -45,18 +45,25 @@ def check_field_names(fields: Iterable[str], stored: Iterable[str]) -> None:
 
     :raises FieldNameError: see there; Delta tables tell no case apart
     """
+    for field, reason in unstorable(fields, stored).items():
+        raise FieldNameError(f"field {field!r} can't be stored: {reason}; leave it out of `fields`")
+
+
+def unstorable(fields: Iterable[str], stored: Iterable[str]) -> dict[str, str]:
+    """Name the fields that can't be columns of a data table, and why; of two that differ only in case, the later one.
+
+    :param stored: columns that the table has
+    """
     known = {name.lower(): name for name in stored if name.lower() not in RESERVED}
+    found = {}
     for field in fields:
         if field.lower() in RESERVED:
-            raise FieldNameError(
-                f"field {field!r} can't be stored: the tables have columns of their own by the names "
-                f"{', '.join(sorted(RESERVED))}; leave it out of `fields`"
+            found[field] = f"the tables have columns of their own by the names {', '.join(sorted(RESERVED))}"
+        elif known.setdefault(field.lower(), field) != field:
+            found[field] = (
+                f"it differs only in case from {known[field.lower()]!r}, which a Delta table can't hold"
             )
-        if known.setdefault(field.lower(), field) != field:
-            raise FieldNameError(
-                f"fields {field!r} and {known[field.lower()]!r} differ only in case, which a Delta table "
-                "can't hold; leave one out of `fields`"
-            )
+    return found
 
 
 def micros(instant: datetime) -> int:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from locus_stem.tables.sql import Filter
 
 __all__ = [
-    "Fetch", "Skip", "fetched_on", "last_day", "record_counts", "record_coverage", "record_fetch",
+    "Fetch", "Skip", "last_day", "last_fetches", "record_counts", "record_coverage", "record_fetch",
     "record_fetches", "record_skips",
 ]  # fmt: skip
 
@@ -194,17 +194,15 @@ def last_day(lake: Lake, source: str, granularity: str) -> date | None:
     return last
 
 
-def fetched_on(lake: Lake, source: str) -> dict[tuple[str, str], date]:
-    """Return the last UTC date on which each list or detail was asked for, by (entity_type, entity_id).
-
-    One that the API refused was asked for too: it isn't asked again before the others are.
-    """
-    days: dict[tuple[str, str], date] = {}
+def last_fetches(lake: Lake, source: str) -> dict[tuple[str, str], Fetch]:
+    """Return the last fetch of each list or detail, refused ones included, by (entity_type, entity_id)."""
+    found: dict[tuple[str, str], Fetch] = {}
     filters: list[Filter] = [("granularity", "=", ""), ("field", "=", "")]
-    for batch in _batches(lake, source, ["entity_type", "entity_id", "local_date"], filters):
-        for kind, entity, day in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            days[kind, entity] = max(day, days.get((kind, entity), day))
-    return days
+    for batch in _batches(lake, source, ["entity_type", "entity_id", "local_date", "skipped"], filters):
+        for kind, entity, day, skipped in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            if (kind, entity) not in found or found[kind, entity].day < day:
+                found[kind, entity] = Fetch(kind, entity, day, skipped)
+    return found
 
 
 class _ExpectedDates:

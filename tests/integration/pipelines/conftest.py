@@ -118,9 +118,17 @@ class Plant:
         """Let the API refuse data requests with this field from now on, though dataavailable lists it."""
         self.spoil_with(Fault("bad-field", target=field_name))
 
-    def spoil_with(self, *faults: Fault) -> None:
+    def spoil_with(self, *faults: Fault, streak: int = 2) -> None:
+        self._serve(
+            replace(self.server.options, faults=(*self.server.options.faults, *faults), fault_streak=streak)
+        )
+
+    def forgive(self) -> None:
+        """Let the API refuse nothing any more."""
+        self._serve(replace(self.server.options, faults=()))
+
+    def _serve(self, options: Options) -> None:
         self.server.__exit__(None, None, None)
-        options = replace(self.server.options, faults=(*self.server.options.faults, *faults))
         self.server = Server(self.fleet, options).__enter__()
 
     def data_requests(self) -> list[Any]:

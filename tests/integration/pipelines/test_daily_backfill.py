@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -11,9 +12,10 @@ from locus_stem.api.errors import ConfigurationError
 from locus_stem.api.granularity import INTERVAL_GRANULARITIES
 from locus_stem.demo.compare import Loaded, measured
 from locus_stem.pipelines.plan import plan_daily_backfill
-from locus_stem.pipelines.slot import Turn
+from locus_stem.pipelines.slot import Turn, UnansweredError
 from locus_stem.planning.params import ParamError
 from locus_stem.sandbox.options import Fault
+from locus_stem.tables.objects import load_data_available
 
 AFTER = datetime(2030, 1, 1, tzinfo=UTC)
 BERLIN_DST = date(2025, 10, 26)
@@ -248,3 +250,75 @@ def test_tables_are_exact_while_every_fault_happens_and_tokens_end(plant, level)
     assert {served.fault for served in plant.server.log} > {None, "500"}
     hung = sum(served.fault == "hang" for served in plant.server.log)
     assert hung or plant.most_in_flight() == 1
+
+
+def test_an_entity_whose_available_data_is_refused_is_named_in_each_run_and_asked_again(plant):
+    plant = plant(sites=5)
+    site = plant.fleet.site_ids[1]
+    plant.forbid(site)
+    for _ in range(2):
+        loaded = plant.backfill(BERLIN_DST)
+        report = plant.report()
+        assert "403" in report.text
+        assert f"site {site}" in report.text
+        assert "refused 1 of" in report.failure
+        assert loaded["skipped"] == {}
+    plant.forgive()
+    plant.backfill(BERLIN_DST)
+    assert plant.report().failure is None
+    assert site in plant.lake.read("locus_site_data").column("site_id").to_pylist()
+
+
+def test_a_field_that_no_table_can_hold_is_left_out_and_the_others_are_loaded(plant):
+    plant = plant(sites=3)
+    plant.inventory()
+    listed = plant.lake.read("locus_data_available").to_pylist()
+    odd = [
+        {
+            "baseField": "M",
+            "source": "Measured",
+            "granularities": ["hourly"],
+            "aggregations": [{"shortName": name}],
+        }
+        for name in ("month", "wh_SUM")
+    ]
+    site = listed[0]["entity_id"] if listed[0]["entity_type"] == "site" else plant.fleet.site_ids[0]
+    load_data_available(plant.lake, {("site", site): [*plant.fleet.data_available("site", site), *odd]})
+    loaded = plant.backfill(BERLIN_DST)
+    assert loaded["counts"]["new"] > 0
+    assert "field 'month' isn't loaded" in plant.report().text
+    assert "field 'wh_SUM' isn't loaded: it differs only in case from 'Wh_sum'" in plant.report().text
+    with pytest.raises(ParamError, match=r"param fields='month': can't be loaded"):
+        plant.plan(BERLIN_DST, fields=["month"])
+
+
+def test_runs_counts_every_turn_of_planning(plant):
+    plant = plant(sites=24, turn_seconds=0.25, latency_ms=10)
+    plant.backfill(BERLIN_DST, level="component")
+    plant.report()
+    assert sum(run["requests"] for run in plant.lake.read("runs").to_pylist()) == len(plant.server.log)
+    assert len([served for served in plant.server.log if served.path == "/oauth/token"]) > 3
+
+
+def test_a_turns_end_cuts_a_wait_off_and_what_was_answered_stays(plant):
+    plant = plant(sites=4, turn_seconds=1.5, faults=(Fault("503", 1.0),), fault_streak=1)
+    began = time.monotonic()
+    turns = plant.extract(plant.plan(BERLIN_DST))
+    plant.load()
+    span = Loaded("site", "hourly", BERLIN_DST - timedelta(days=7), BERLIN_DST + timedelta(days=1), AFTER)
+    assert plant.differences(span) == []
+    good = [
+        served.path for served in plant.server.log if served.path.endswith("/data") and served.status == 200
+    ]
+    assert len(good) == len(set(good))
+    assert turns >= 1
+    assert time.monotonic() - began < 60
+
+
+def test_an_api_that_fails_for_longer_than_five_minutes_of_turns_is_given_up(plant, monkeypatch):
+    monkeypatch.setattr("locus_stem.pipelines.extract.BUDGET_SECONDS", 3.0)
+    plant = plant(sites=2, turn_seconds=1.0)
+    planned = plant.plan(BERLIN_DST)
+    plant.spoil_with(Fault("503", 1.0), streak=10**6)
+    with pytest.raises(UnansweredError, match=r"no answer in \d+ s \(\d+ x 503\)"):
+        plant.extract(planned)

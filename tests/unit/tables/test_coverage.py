@@ -8,8 +8,8 @@ import pytest
 from locus_stem.tables.coverage import (
     Fetch,
     Skip,
-    fetched_on,
     last_day,
+    last_fetches,
     record_counts,
     record_coverage,
     record_fetch,
@@ -133,7 +133,7 @@ def test_the_last_day_is_of_one_table_and_granularity_and_leaves_skips_out(bench
 
 def test_fetches_are_remembered_by_their_last_day_refused_ones_too(bench):
     lake = bench.lake
-    assert fetched_on(lake, "locus_sites") == {}
+    assert last_fetches(lake, "locus_sites") == {}
     record_fetch(lake, "locus_sites", "partner", "9", date(2024, 1, 1))
     record_fetch(lake, "locus_sites", "partner", "9", date(2024, 1, 3))
     record_fetches(
@@ -141,10 +141,10 @@ def test_fetches_are_remembered_by_their_last_day_refused_ones_too(bench):
         "locus_install_info",
         [Fetch("site", "1", date(2024, 1, 2)), Fetch("site", "2", date(2024, 1, 2), "403 refused")],
     )
-    assert fetched_on(lake, "locus_sites") == {("partner", "9"): date(2024, 1, 3)}
-    assert fetched_on(lake, "locus_install_info") == {
-        ("site", "1"): date(2024, 1, 2),
-        ("site", "2"): date(2024, 1, 2),
+    assert last_fetches(lake, "locus_sites") == {("partner", "9"): Fetch("partner", "9", date(2024, 1, 3))}
+    assert last_fetches(lake, "locus_install_info") == {
+        ("site", "1"): Fetch("site", "1", date(2024, 1, 2)),
+        ("site", "2"): Fetch("site", "2", date(2024, 1, 2), "403 refused"),
     }
     assert held(bench)["2", "", date(2024, 1, 2)] == (1, 0, 0, "403 refused")
     assert held(bench)["1", "", date(2024, 1, 2)] == (1, 1, 0, None)
