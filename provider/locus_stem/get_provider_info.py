@@ -35,7 +35,10 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": "Stem", "python-modules": ["locus_stem.hooks.stem"]},
         ],
         "operators": [
-            {"integration-name": "Locus Energy", "python-modules": ["locus_stem.operators.pipeline"]},
+            {
+                "integration-name": "Locus Energy",
+                "python-modules": ["locus_stem.operators.bulk", "locus_stem.operators.pipeline"],
+            },
         ],
         "connection-types": [
             {

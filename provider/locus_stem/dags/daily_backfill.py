@@ -140,6 +140,14 @@ def backfill_params(defaults: Mapping[str, Any]) -> dict[str, Param]:
             description="Log the number of requests and the expected time, and end.",
         ),
     }
+    return with_defaults(params, defaults)
+
+
+def with_defaults(params: dict[str, Param], defaults: Mapping[str, Any]) -> dict[str, Param]:
+    """Give params other defaults.
+
+    :raises ValueError: `defaults` names a param that isn't there.
+    """
     if unknown := sorted(defaults.keys() - params.keys()):
         raise ValueError(f"defaults: no such param: {', '.join(unknown)}; there are: {', '.join(params)}")
     for name, value in defaults.items():

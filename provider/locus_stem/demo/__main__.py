@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from locus_stem.demo import compare
 from locus_stem.demo.airflow_process import USER, AirflowProcess
 from locus_stem.demo.report import print_report
+from locus_stem.sandbox.catalogue import BULK_SHORT_NAMES
 from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Options
 from locus_stem.sandbox.server import Server
@@ -104,9 +105,10 @@ def sandbox_connections(url: str) -> dict[str, dict[str, object]]:
 
 def _run(airflow: AirflowProcess, fleet: Fleet, server: Server, lake: Lake) -> bool:
     began = time.monotonic()
-    for dag_id in ("locus_inventory", "locus_daily_backfill"):
+    dag_ids = ("locus_inventory", "locus_daily_backfill", "locus_monthly_bulk")
+    for dag_id in dag_ids:
         airflow.wait_for_dag(dag_id)
-    states = [_scheduled(airflow, "locus_inventory"), _scheduled(airflow, "locus_daily_backfill")]
+    states = [_scheduled(airflow, dag_id) for dag_id in dag_ids]
     day = _run_day(airflow)
     start, end = month_with_clock_change(datetime.now(UTC).date())
     for level in ("site", "component"):
@@ -125,6 +127,7 @@ def _run(airflow: AirflowProcess, fleet: Fleet, server: Server, lake: Lake) -> b
         compare.available(lake, fleet),
         *compare.measurements(lake, fleet, loaded),
         compare.coverage(lake, fleet, loaded),
+        compare.bulk(lake, fleet, [_closed_year(airflow)], sorted(BULK_SHORT_NAMES)),
         compare.runs(lake, len(server.log)),
     ]
     print_report(lake, differences, states, server.stats(), time.monotonic() - began)
@@ -160,6 +163,13 @@ def _await(airflow: AirflowProcess, dag_id: str, run_id: str, what: str) -> tupl
 def _run_day(airflow: AirflowProcess) -> date:
     started = airflow.runs("locus_daily_backfill")[0]["data_interval_start"]
     return datetime.fromisoformat(started).astimezone(UTC).date()
+
+
+def _closed_year(airflow: AirflowProcess) -> tuple[date, date]:
+    """Give the months of the scheduled bulk run: the last one closed at its interval's end and the 11 before."""
+    ended = airflow.runs("locus_monthly_bulk")[0]["data_interval_end"]
+    end = datetime.fromisoformat(ended).astimezone(UTC).date().replace(day=1)
+    return end.replace(year=end.year - 1), end
 
 
 def month_with_clock_change(today: date) -> tuple[date, date]:

@@ -12,7 +12,7 @@ from locus_stem.sandbox.entities import install_info, model_settings
 from locus_stem.sandbox.truth import entity_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from locus_stem.sandbox.fleet import EntityType, Fleet
     from locus_stem.tables.lake import Lake
@@ -93,6 +93,30 @@ def _compare_measurements(
     return found
 
 
+def bulk(lake: Lake, fleet: Fleet, spans: Iterable[tuple[date, date]], fields: Sequence[str]) -> Difference:
+    """Compare the months of bulk data with those of the spans [first month, month after the last)."""
+    spans = list(spans)
+    due: dict[tuple[int, date], dict[str, Any]] = {}
+    for name in {fleet.zone(site_id) for site_id in fleet.site_ids}:
+        zone = ZoneInfo(name)
+        for first, after in spans:
+            start, end = (datetime.combine(day, time(), zone) for day in (first, after))
+            for row in fleet.truth_bulk(start, end, name, fields):
+                if fleet.zone(row["id"]) == name:
+                    month = row["ts"].astimezone(zone).date()
+                    due[row["id"], month] = {field: row[field] for field in fields}
+    found = Difference("locus_bulk_monthly", due=len(due))
+    for row in lake.read("locus_bulk_monthly").to_pylist():
+        found.rows += 1
+        identity = row.pop("site_id"), row.pop("month")
+        expected = due.pop(identity, None)
+        if row != expected:
+            found.note(f"{identity}: {row} where the API has {expected}")
+    for missing in due:
+        found.note(f"{missing} is missing, or stands twice")
+    return found
+
+
 NOT_FIELDS = {"site_id", "component_id", "granularity", "ts", "local_date", "month"}
 
 
@@ -155,7 +179,8 @@ def coverage(lake: Lake, fleet: Fleet, loaded: Iterable[Loaded]) -> Difference:
                 due[key] = [float(values), float(len(rows) - values)]
     held: dict[tuple[str, str, str, str], list[float]] = {}
     found = Difference("coverage", due=len(due))
-    for row in lake.read("coverage", filters=[("granularity", "!=", "")]).to_pylist():
+    filters = [("granularity", "!=", ""), ("source", "in", ["locus_site_data", "locus_component_data"])]
+    for row in lake.read("coverage", filters=filters).to_pylist():
         counts = held.setdefault(
             (row["source"], row["granularity"], row["entity_id"], row["field"]), [0.0, 0.0]
         )

@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
+    from locus_stem.pipelines.extract import Source
+    from locus_stem.pipelines.load import Loaded
     from locus_stem.pipelines.slot import Turn
     from locus_stem.tables.lake import Lake
+    from locus_stem.tables.staging import Staging
 
 #: Key of the XCom that holds the address of a run's staging.
 STAGING_KEY = "staging"
 
 
-class _LocusOperator(BaseOperator):
+class LocusOperator(BaseOperator):
     """A task of one Locus account: its connection and its lake.
 
     :param conn_id: connection of type ``locus`` (templated).
@@ -56,7 +59,7 @@ class _LocusOperator(BaseOperator):
         return LocusHook(self.conn_id)
 
 
-class LocusInventoryOperator(_LocusOperator):
+class LocusInventoryOperator(LocusOperator):
     """Bring clients, sites, components and their details into the lake, as fresh as asked.
 
     :param detail_max_age_days: details (install info, model settings, available data) fetched less than so many days
@@ -64,7 +67,7 @@ class LocusInventoryOperator(_LocusOperator):
     :return: rows new, changed and unchanged by table; what was refused; requests.
     """
 
-    template_fields: Sequence[str] = (*_LocusOperator.template_fields, "detail_max_age_days")
+    template_fields: Sequence[str] = (*LocusOperator.template_fields, "detail_max_age_days")
 
     def __init__(self, *, detail_max_age_days: int | str = 7, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -100,7 +103,7 @@ class LocusInventoryOperator(_LocusOperator):
             self.log.info("%s", line)
 
 
-class LocusPlanBackfillOperator(_LocusOperator):
+class LocusPlanBackfillOperator(LocusOperator):
     """Turn the run's params into the fewest data requests, written to staging in batches.
 
     The run's params are those of the DAG ``locus_daily_backfill``.
@@ -134,7 +137,7 @@ class LocusPlanBackfillOperator(_LocusOperator):
         return planned.batches
 
 
-class LocusExtractOperator(_LocusOperator):
+class LocusExtractOperator(LocusOperator):
     """Extract one batch of data requests into staging.
 
     A retry, and a turn after the slot was given back, go on where the last one stopped.
@@ -142,7 +145,7 @@ class LocusExtractOperator(_LocusOperator):
     :param batch: address of the batch, from the plan.
     """
 
-    template_fields: Sequence[str] = (*_LocusOperator.template_fields, "batch")
+    template_fields: Sequence[str] = (*LocusOperator.template_fields, "batch")
 
     def __init__(self, *, batch: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -163,35 +166,48 @@ class LocusExtractOperator(_LocusOperator):
             number = int(name.removeprefix("batch-"))
             with hook.get_conn() as client:
                 turn = Turn(client)
-                left = extract_batch(requests, staging.batch(number), turn, _owner(context))
+                left = extract_batch(
+                    requests, staging.batch(number), turn, _owner(context), self.source(staging)
+                )
         if left:
             give_slot_back(turn.wait_left)
 
+    def source(self, staging: Staging) -> Source:  # noqa: ARG002
+        """Give what puts the requests and reads their answers."""
+        from locus_stem.pipelines.extract import Measurements
 
-class LoadBackfillOperator(_LocusOperator):
+        return Measurements()
+
+
+class LoadBackfillOperator(LocusOperator):
     """Load what a run has staged, atomically a month, and record its coverage.
 
     :param staging: address of the run's staging (templated).
     :return: rows new, changed, unchanged and withdrawn; entities and fields skipped, with the reasons.
     """
 
-    template_fields: Sequence[str] = (*_LocusOperator.template_fields, "staging")
+    template_fields: Sequence[str] = (*LocusOperator.template_fields, "staging")
 
     def __init__(self, *, staging: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.staging = staging
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
-        """Load the staged parts."""
-        from locus_stem.pipelines.load import load_backfill
+        """Load, and say what it did."""
         from locus_stem.tables.staging import Staging
 
         with final_errors():
             lake = self.lake()
-            return load_backfill(lake, Staging.at(lake, self.staging)).to_json()
+            return self.load(lake, Staging.at(lake, self.staging)).to_json()
+
+    def load(self, lake: Lake, staging: Staging) -> Loaded:
+        """Load the staged parts."""
+        from locus_stem.pipelines.load import load_backfill
+
+        return load_backfill(lake, staging)
 
 
-class ReportBackfillOperator(_LocusOperator):
+class ReportBackfillOperator(LocusOperator):
     """Report a run in the log and in the table `runs`, remove its staging, and give the run its verdict.
 
     :param plan_task_id: task that planned.

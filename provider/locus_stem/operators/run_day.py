@@ -25,3 +25,15 @@ def run_day(context: Mapping[str, Any]) -> date:
         start = context["dag"].timetable.infer_manual_data_interval(run_after=run_after).start
     day: date = pendulum.instance(start).in_timezone("UTC").date()
     return day
+
+
+def closed_as_of(context: Mapping[str, Any]) -> date:
+    """Give the UTC date as of which a run looks back at months that are over.
+
+    It is the end of the data interval, for a run of a logical date by hand that date, and without either the date on
+    which the run was asked for.
+    """
+    dag_run = context["dag_run"]
+    moments = [moment for moment in (dag_run.data_interval_end, dag_run.logical_date) if moment is not None]
+    day: date = pendulum.instance(max(moments, default=dag_run.run_after)).in_timezone("UTC").date()
+    return day

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
@@ -36,6 +36,41 @@ PART_ROWS = 200_000
 PART_SECONDS = 30.0
 
 ENDPOINTS = {"site": LocusEndpoints.get_site_data, "component": LocusEndpoints.get_component_data}
+
+
+class Source(Protocol):
+    """How a data request is put to the API, and what of its answer is staged."""
+
+    def call(self, request: DataRequest) -> Call:
+        """Prepare the call."""
+
+    def rows(
+        self, payload: Sequence[Any], request: DataRequest, end: datetime
+    ) -> tuple[pa.Table, dict[str, Any]]:
+        """Make the rows of an answer's intervals that begin before `end`, and what its manifest says besides.
+
+        :raises UnfitAnswerError: see :mod:`locus_stem.pipelines.rows`.
+        """
+
+
+class Measurements:
+    """Data of one site or component a request."""
+
+    def call(self, request: DataRequest) -> Call:  # noqa: D102
+        return ENDPOINTS[request.entity_type].request(
+            **{f"{request.entity_type}_id": request.entity_id},
+            fields=request.group.fields,
+            start=request.slice.query_start,
+            end=request.slice.query_end,
+            tz=request.slice.tz,
+            gran=request.granularity,
+            field_parameters=dict(request.group.parameters),
+        )
+
+    def rows(  # noqa: D102
+        self, payload: Sequence[Any], request: DataRequest, end: datetime
+    ) -> tuple[pa.Table, dict[str, Any]]:
+        return measurement_rows(payload, request, end), {}
 
 
 @dataclass(slots=True)
@@ -75,11 +110,16 @@ def _key(request: DataRequest) -> tuple[Any, ...]:
 
 
 def extract_batch(
-    requests: Sequence[DataRequest], staging: BatchStaging, turn: Turn, owner: dict[str, Any]
+    requests: Sequence[DataRequest],
+    staging: BatchStaging,
+    turn: Turn,
+    owner: dict[str, Any],
+    source: Source | None = None,
 ) -> int:
     """Ask for what of a batch is not yet in staging, until done or the turn is over.
 
     :param owner: the task's identity for the `runs` table; stands in each manifest.
+    :param source: how they are asked and read; that of measurements where None.
     :return: requests left; not 0 where the turn ended first.
     :raises UnansweredError: turns in a row have brought nothing for five minutes.
     """
@@ -88,12 +128,13 @@ def extract_batch(
     before = len(requests) - len(queue)
     if before:
         log.info("Resuming: %d of %d requests are in staging already", before, len(requests))
-    part = _Part(staging, turn, owner)
+    source = source or Measurements()
+    part = _Part(staging, turn, owner, source)
     outcomes = 0
     try:
         while queue and not turn.over():
             asked: dict[Call, DataRequest] = {}
-            for outcome in turn.answers(_calls(queue, asked, state, turn)):
+            for outcome in turn.answers(_calls(queue, asked, state, turn, source)):
                 _take(asked.pop(outcome.call), outcome, queue, state, part)
                 outcomes += 1
                 turn.progress("data requests", len(requests) - len(queue) - len(asked), len(requests), before)
@@ -120,21 +161,17 @@ def _check_patience(staging: BatchStaging) -> None:
 
 
 def _calls(
-    queue: deque[DataRequest], asked: dict[Call, DataRequest], state: BatchState, turn: Turn
+    queue: deque[DataRequest],
+    asked: dict[Call, DataRequest],
+    state: BatchState,
+    turn: Turn,
+    source: Source,
 ) -> Iterator[Call]:
     while queue and not turn.over():
         request = state.left(queue.popleft())
         if request is None:
             continue
-        call = ENDPOINTS[request.entity_type].request(
-            **{f"{request.entity_type}_id": request.entity_id},
-            fields=request.group.fields,
-            start=request.slice.query_start,
-            end=request.slice.query_end,
-            tz=request.slice.tz,
-            gran=request.granularity,
-            field_parameters=dict(request.group.parameters),
-        )
+        call = source.call(request)
         asked[call] = request
         yield call
 
@@ -147,7 +184,7 @@ def _take(
         try:
             part.add(request, outcome.answer)
         except UnfitAnswerError as error:
-            _refuse(request.entity_id, f"unfit answer: {error}", state, part)
+            _refuse(request, f"unfit answer: {error}", state, part)
     elif isinstance(outcome.error, BadRequestError) and len(request.group.fields) > 1:
         log.info("%s was refused with %d fields; asking for halves", request.title, len(request.group.fields))
         queue.extendleft(replace(request, group=half) for half in reversed(halve(request.group)))
@@ -157,19 +194,19 @@ def _take(
         state.refused_fields.setdefault(request.entity_id, {})[name] = str(outcome.error)
         part.refused_fields.setdefault(request.entity_id, {})[name] = str(outcome.error)
     else:
-        _refuse(request.entity_id, str(outcome.error), state, part)
+        _refuse(request, str(outcome.error), state, part)
 
 
-def _refuse(entity_id: int, reason: str, state: BatchState, part: _Part) -> None:
-    log.warning("entity %d is skipped: %s", entity_id, reason)
-    state.refused[entity_id] = part.refused[entity_id] = reason
+def _refuse(request: DataRequest, reason: str, state: BatchState, part: _Part) -> None:
+    log.warning("%s %s is skipped: %s", request.entity_type, request.entity_name, reason)
+    state.refused[request.entity_id] = part.refused[request.entity_id] = reason
 
 
 class _Part:
     """What has been answered since the last part was written."""
 
-    def __init__(self, staging: BatchStaging, turn: Turn, owner: dict[str, Any]) -> None:
-        self._staging, self._turn, self._owner = staging, turn, owner
+    def __init__(self, staging: BatchStaging, turn: Turn, owner: dict[str, Any], source: Source) -> None:
+        self._staging, self._turn, self._owner, self._source = staging, turn, owner, source
         self._begin()
 
     def _begin(self) -> None:
@@ -183,7 +220,7 @@ class _Part:
     def add(self, request: DataRequest, answer: Answer) -> None:
         """Keep the closed intervals of one answer; write the part when it is full."""
         end = closed_end(request.slice.end, request.zone, request.granularity, _asked_at(answer))
-        rows = measurement_rows(answer.payload, request, end)
+        rows, remarks = self._source.rows(answer.payload, request, end)
         self._tables.append(rows)
         self._rows += rows.num_rows
         self._answered.append(
@@ -196,6 +233,7 @@ class _Part:
                 "fields": request.group.fields,
                 "parameters": request.group.parameters,
                 "rows": rows.num_rows,
+                **remarks,
             }
         )
         if self._rows >= PART_ROWS or time.monotonic() - self._since >= PART_SECONDS:

@@ -14,7 +14,7 @@ from locus_stem.tables.coverage import Skip, record_coverage, record_skips
 from locus_stem.tables.measurements import Asked, load_measurements
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from locus_stem.tables.lake import Lake
     from locus_stem.tables.staging import Staging
@@ -28,12 +28,19 @@ class IncompleteBatchError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What loading a run did; small enough for XCom."""
+    """What loading a run did; small enough for XCom.
+
+    :param skipped: entities that the API refuses, and why.
+    :param without_data: entities that it doesn't refuse and has nothing of.
+    :param notes: further lines of the report.
+    """
 
     counts: LoadCounts = field(default_factory=LoadCounts)
     entities: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
     skipped_fields: dict[str, dict[str, str]] = field(default_factory=dict)
+    without_data: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Write for XCom."""
@@ -46,21 +53,8 @@ def load_backfill(lake: Lake, staging: Staging) -> Loaded:
     :raises IncompleteBatchError: a batch lacks answers; clear its extract task.
     """
     plan = staging.read_json("plan.json")
-    requests: list[DataRequest] = []
-    manifests: list[dict[str, Any]] = []
-    for number in range(plan["batches"]):
-        mine = [DataRequest.from_json(item) for item in staging.read_json(f"batch-{number:04d}.json")]
-        written = staging.batch(number).manifests()
-        left = [request for request in map(BatchState.from_manifests(written).left, mine) if request]
-        if left:
-            raise IncompleteBatchError(
-                f"batch {number} lacks {len(left)} answer(s), the first: {left[0].title}; "
-                "nothing was loaded. Clear the failed extract task: it goes on where it stopped"
-            )
-        requests += mine
-        manifests += written
-    outcome = BatchState.from_manifests(manifests)
-    skipped, bad_fields = _skips(requests, outcome)
+    requests, manifests = answered(staging, plan["batches"])
+    skipped, bad_fields = refusals(requests, manifests)
     asked = _asked(manifests, skipped, bad_fields)
     parts = [manifest["part"] for manifest in manifests if manifest["part"]]
     table, granularity, level = plan["table"], plan["granularity"], plan["level"]
@@ -76,10 +70,32 @@ def load_backfill(lake: Lake, staging: Staging) -> Loaded:
     )
 
 
-def _skips(
-    requests: Sequence[DataRequest], outcome: BatchState
+def answered(staging: Staging, batches: int) -> tuple[list[DataRequest], list[dict[str, Any]]]:
+    """Read the requests of all batches and the manifests of what came.
+
+    :raises IncompleteBatchError: a batch lacks answers.
+    """
+    requests: list[DataRequest] = []
+    manifests: list[dict[str, Any]] = []
+    for number in range(batches):
+        mine = [DataRequest.from_json(item) for item in staging.read_json(f"batch-{number:04d}.json")]
+        written = staging.batch(number).manifests()
+        left = [request for request in map(BatchState.from_manifests(written).left, mine) if request]
+        if left:
+            raise IncompleteBatchError(
+                f"batch {number} lacks {len(left)} answer(s), the first: {left[0].title}; "
+                "nothing was loaded. Clear the failed extract task: it goes on where it stopped"
+            )
+        requests += mine
+        manifests += written
+    return requests, manifests
+
+
+def refusals(
+    requests: Sequence[DataRequest], manifests: Sequence[dict[str, Any]]
 ) -> tuple[dict[int, str], dict[int, dict[str, str]]]:
     """Tell refused entities from refused fields: an entity all of whose fields are refused is refused itself."""
+    outcome = BatchState.from_manifests(manifests)
     fields: dict[int, set[str]] = {}
     for request in requests:
         fields.setdefault(request.entity_id, set()).update(request.group.fields)
@@ -100,19 +116,27 @@ def _asked(
 
     Requests for the same slice that were sent on both sides of an interval's end give the window that both saw.
     """
+    return [
+        Asked(item["entity"], item["site"], item["zone"], fields, start, end)
+        for item, fields, start, end in windows(manifests, skipped, bad_fields)
+    ]
+
+
+def windows(
+    manifests: Sequence[dict[str, Any]], skipped: Container[int], bad_fields: Mapping[int, Mapping[str, str]]
+) -> Iterator[tuple[dict[str, Any], tuple[str, ...], datetime, datetime]]:
+    """Give of each answer what the manifest says of it, its fields that no answer refused, and its closed window."""
     ends: dict[tuple[int, str], datetime] = {}
     items = [item for manifest in manifests for item in manifest["answered"] if item["entity"] not in skipped]
     for item in items:
         key = item["entity"], item["slice"]
         end = datetime.fromisoformat(item["end"])
         ends[key] = min(end, ends.get(key, end))
-    scopes = []
     for item in items:
         fields = tuple(f for f in item["fields"] if f not in bad_fields.get(item["entity"], {}))
         start, end = datetime.fromisoformat(item["slice"]), ends[item["entity"], item["slice"]]
         if fields and start < end:
-            scopes.append(Asked(item["entity"], item["site"], item["zone"], fields, start, end))
-    return scopes
+            yield item, fields, start, end
 
 
 def _skip_records(

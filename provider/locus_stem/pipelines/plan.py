@@ -28,10 +28,10 @@ from locus_stem.tables.coverage import last_day
 from locus_stem.tables.staging import Staging, StagingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from locus_stem.pipelines.slot import Turn
-    from locus_stem.planning.backfill import BackfillPlan
+    from locus_stem.planning.backfill import BackfillPlan, DataRequest
     from locus_stem.tables.lake import Lake
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def plan_daily_backfill(
     refreshed = refresh_available(lake, params.level, chosen, today, turn)
     if refreshed.left:
         log.info("The slot is given back to others; what %d entities have is left to ask for", refreshed.left)
-        _add_usage(lake, run_scope, turn.usage())
+        add_usage(lake, run_scope, turn.usage())
         return Planned(None, left=refreshed.left)
     if chosen and len(refreshed.refused) == len(chosen):
         reason = next(iter(refreshed.refused.values()))
@@ -126,7 +126,7 @@ def plan_daily_backfill(
     ):
         log.warning("%s", note)
     refused = {str(entity): reason for (_, entity), reason in refreshed.refused.items()}
-    usage = _add_usage(lake, run_scope, turn.usage())
+    usage = add_usage(lake, run_scope, turn.usage())
     return _write(lake, plan, params, run_scope, {"refused": refused, "left_out": left_out}, usage)
 
 
@@ -148,7 +148,7 @@ def _available(lake: Lake, params: BackfillParams, table: str) -> tuple[list[dic
     return [row for row in rows if row["short_name"] not in left_out], left_out
 
 
-def _add_usage(lake: Lake, run_scope: str, usage: Usage) -> Usage:
+def add_usage(lake: Lake, run_scope: str, usage: Usage) -> Usage:
     """Add a turn's use of the API to what the run's earlier turns of planning used."""
     staging = Staging(lake, f"{run_scope}.turns")
     with suppress(StagingError):  # there is none yet
@@ -157,10 +157,10 @@ def _add_usage(lake: Lake, run_scope: str, usage: Usage) -> Usage:
     return usage
 
 
-def seconds_a_request(lake: Lake, usage: Usage) -> float:
+def seconds_a_request(lake: Lake, usage: Usage, task_id: str = "extract") -> float:
     """Expect of a data request what the latest extract tasks measured, else what this run has measured so far."""
     extracts = lake.read(
-        "runs", ["ended", "requests", "api_seconds"], [("task_id", "=", "extract")]
+        "runs", ["ended", "requests", "api_seconds"], [("task_id", "=", task_id)]
     ).to_pylist()
     latest = sorted((run for run in extracts if run["requests"]), key=lambda run: run["ended"])[-LATEST:]
     requests = sum(run["requests"] for run in latest) or usage.requests
@@ -176,33 +176,41 @@ def _write(
     excluded: Mapping[str, Mapping[str, str]],
     usage: Usage,
 ) -> Planned:
-    measured = seconds_a_request(lake, usage)
+    contents = {
+        "table": TABLES[params.level],
+        "level": params.level,
+        "granularity": params.granularity,
+        "start": params.start.isoformat(),
+        "end": params.end.isoformat(),
+        "plan_only": params.plan_only,
+        "entities": len({request.entity_id for request in plan.requests}),
+        "seconds_a_request": seconds_a_request(lake, usage),
+        "chosen_with": "site_ids or component_ids",
+        "skipped": {str(item.entity.entity_id): item.reason for item in plan.skipped},
+        **excluded,
+        "usage": usage.to_json(),
+    }
+    return write_plan(lake, run_scope, plan.requests, contents)
+
+
+def write_plan(
+    lake: Lake, run_scope: str, requests: Sequence[DataRequest], contents: Mapping[str, Any]
+) -> Planned:
+    """Write a plan to staging: its batches, unless it is `plan_only`, and what the tasks after it and the report need.
+
+    :param contents: table, level, granularity, start, end, plan_only, entities, seconds_a_request, chosen_with, skipped,
+        refused, left_out, usage; others as a pipeline needs them.
+    """
+    measured = contents["seconds_a_request"]
     staging = Staging(lake, f"{run_scope}.{uuid.uuid4().hex[:12]}")
-    split = [] if params.plan_only else batches(plan.requests, measured)
+    split = [] if contents["plan_only"] else batches(requests, measured)
     names = [f"batch-{number:04d}" for number in range(len(split))]
-    for name, requests in zip(names, split, strict=True):
-        staging.write_json(f"{name}.json", [request.to_json() for request in requests])
-    staging.write_json(
-        "plan.json",
-        {
-            "table": TABLES[params.level],
-            "level": params.level,
-            "granularity": params.granularity,
-            "start": params.start.isoformat(),
-            "end": params.end.isoformat(),
-            "plan_only": params.plan_only,
-            "requests": len(plan.requests),
-            "entities": len({request.entity_id for request in plan.requests}),
-            "batches": len(split),
-            "seconds_a_request": measured,
-            "skipped": {str(item.entity.entity_id): item.reason for item in plan.skipped},
-            **excluded,
-            "usage": usage.to_json(),
-        },
-    )
+    for name, mine in zip(names, split, strict=True):
+        staging.write_json(f"{name}.json", [request.to_json() for request in mine])
+    staging.write_json("plan.json", {**contents, "requests": len(requests), "batches": len(split)})
     log.info(
         "%s %s from %s to %s (exclusive): %d requests for %d entities in %d batches, about %.0f s of API time",
-        params.level, params.granularity, params.start, params.end, len(plan.requests),
-        len({request.entity_id for request in plan.requests}), len(split), len(plan.requests) * measured,
+        contents["level"], contents["granularity"], contents["start"], contents["end"], len(requests),
+        contents["entities"], len(split), len(requests) * measured,
     )  # fmt: skip
-    return Planned(staging.uri, [f"{staging.uri}/{name}" for name in names], len(plan.requests))
+    return Planned(staging.uri, [f"{staging.uri}/{name}" for name in names], len(requests))

@@ -96,7 +96,7 @@ def _row(
         "retries": usage.retries,
         "api_seconds": usage.api_seconds,
         **{f"rows_{kind}": counts.get(kind, 0) for kind in ("new", "changed", "unchanged", "withdrawn")},
-        "entities_skipped": len(loaded["skipped"]) if loaded else 0,
+        "entities_skipped": len({**loaded["skipped"], **loaded.get("without_data", {})}) if loaded else 0,
     }
 
 
@@ -120,13 +120,21 @@ def _text(plan: Mapping[str, Any], extracting: Usage, total: Usage, loaded: Mapp
     lines.append(f"rows: {LoadCounts(**loaded['counts'])}")
     skipped = {**plan["skipped"], **plan["refused"], **loaded["skipped"]}
     lines.append(f"entities skipped: {len(skipped)}")
-    lines += [f"  {plan['level']} {entity}: {reason}" for entity, reason in list(skipped.items())[:NAMED]]
-    if len(skipped) > NAMED:
-        lines.append(f"  and {len(skipped) - NAMED} more: see the column skipped of the table coverage")
+    lines += _named(plan["level"], skipped)
+    if loaded["without_data"]:
+        lines += [f"{plan['level']}s without data: {len(loaded['without_data'])}"]
+        lines += _named(plan["level"], loaded["without_data"])
     lines += [f"  field {name!r} isn't loaded: {reason}" for name, reason in plan["left_out"].items()]
     for entity, reasons in loaded["skipped_fields"].items():
         lines += [f"  {plan['level']} {entity}, field {name}: {reason}" for name, reason in reasons.items()]
-    return "\n".join(lines)
+    return "\n".join([*lines, *loaded["notes"]])
+
+
+def _named(level: str, entities: Mapping[str, str]) -> list[str]:
+    lines = [f"  {level} {entity}: {reason}" for entity, reason in list(entities.items())[:NAMED]]
+    if len(entities) > NAMED:
+        lines.append(f"  and {len(entities) - NAMED} more: see the column skipped of the table coverage")
+    return lines
 
 
 def _statuses(usage: Usage) -> str:
@@ -141,9 +149,9 @@ def _failure(plan: Mapping[str, Any], loaded: Mapping[str, Any] | None) -> str |
     refused = {**plan["refused"], **loaded["skipped"]}
     entities = loaded["entities"] + len(plan["refused"])
     if len(refused) > REFUSED_SHARE * entities:
+        narrower = f", or choose others with {plan['chosen_with']}" if plan["chosen_with"] else ""
         return (
             f"The API refused {len(refused)} of {entities} entities, more than {REFUSED_SHARE:.0%}; the rest is "
-            "loaded. The report names them: check the account's permissions, or choose others with site_ids or "
-            "component_ids"
+            f"loaded. The report names them: check the account's permissions{narrower}"
         )
     return None

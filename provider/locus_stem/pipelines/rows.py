@@ -63,19 +63,23 @@ def _table(kept: dict[datetime, tuple[Any, ...]], fields: Sequence[str], request
         "local_date": pa.array([local_date(ts, request.zone) for ts in kept], pa.date32()),
     }
     for field, values in zip(fields, columns, strict=True):
-        arrays[field] = pa.array([_number(value, field) for value in values], pa.float64())
+        arrays[field] = pa.array([number(value, field) for value in values], pa.float64())
     return pa.table(arrays)
 
 
-def _number(value: object, field: str) -> float | None:
+def number(value: object, field: str) -> float | None:
+    """Return a field's value.
+
+    :raises UnfitAnswerError: it is no finite number.
+    """
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UnfitAnswerError(f"field {field} holds {type(value).__name__}, not a number")
     try:
-        number = float(value)
+        converted = float(value)
     except OverflowError as error:
         raise UnfitAnswerError(f"field {field} holds a number past float64") from error
-    if not math.isfinite(number):
-        raise UnfitAnswerError(f"field {field} holds {number}")
-    return number
+    if not math.isfinite(converted):
+        raise UnfitAnswerError(f"field {field} holds {converted}")
+    return converted

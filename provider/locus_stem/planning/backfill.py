@@ -10,7 +10,7 @@ from locus_stem.planning.entities import ChosenEntities, Entity, Skipped, chosen
 from locus_stem.planning.fields import AvailableField, check_wanted, field_groups
 from locus_stem.planning.request import DataRequest
 from locus_stem.planning.slices import Slice, slices
-from locus_stem.planning.zones import site_zone
+from locus_stem.planning.zones import site_zones
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,7 +59,9 @@ def plan_backfill(
     if chosen.entities:
         every = {field for listed in fields.values() for field in listed}
         check_wanted(every, params.granularity, params.fields)
-    zones, notes = _zones(chosen, sites, clients)
+    by_id = {int(row["site_id"]): row for row in sites}
+    chosen_sites = sorted({entity.site_id for entity in chosen.entities})
+    zones, notes = site_zones((by_id.get(site_id, {"site_id": site_id}) for site_id in chosen_sites), clients)
     cut: dict[str, list[Slice]] = {}
     requests: list[DataRequest] = []
     skipped = list(chosen.skipped)
@@ -97,21 +99,6 @@ def _fields_of(
         if key in wanted and row.get("short_name"):
             listed[key].append(AvailableField.from_row(row))
     return {entity: tuple(listed[entity.entity_type, entity.entity_id]) for entity in chosen.entities}
-
-
-def _zones(
-    chosen: ChosenEntities, sites: Iterable[Mapping[str, Any]], clients: Iterable[Mapping[str, Any]]
-) -> tuple[dict[int, str], list[str]]:
-    client_tz = {row["client_id"]: row.get("tz") for row in clients}
-    by_id = {int(row["site_id"]): row for row in sites}
-    zones: dict[int, str] = {}
-    warnings = []
-    for site_id in sorted({entity.site_id for entity in chosen.entities}):
-        site = by_id.get(site_id, {"site_id": site_id})
-        zones[site_id], warning = site_zone(site, client_tz.get(site.get("client_id")))
-        if warning:
-            warnings.append(warning)
-    return zones, warnings
 
 
 def _why_none(fields: tuple[AvailableField, ...], params: BackfillParams) -> str:

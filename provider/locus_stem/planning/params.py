@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from locus_stem.api.granularity import INTERVAL_GRANULARITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["BackfillParams", "ParamError"]
+__all__ = ["BackfillParams", "ParamError", "check_names", "given", "short_names"]
 
 FIRST_DATE, LAST_DATE = date(1970, 1, 1), date(2100, 12, 31)
 LEVELS = ("site", "component")
@@ -99,11 +99,7 @@ class BackfillParams:
         :param scheduled: whether the timetable made the run
         :raises ParamError: for anything that is not allowed, a name that no param has included
         """
-        for name in raw:
-            if name not in _NAMES:
-                near = get_close_matches(name, _NAMES, n=1)
-                hint = f"did you mean {near[0]}? " if near else ""
-                raise ParamError(name, raw[name], f"no such param; {hint}the params are {', '.join(_NAMES)}")
+        check_names(raw, _NAMES)
         granularity = _choice("granularity", raw, INTERVAL_GRANULARITIES, default="hourly")
         level = _choice("level", raw, LEVELS, default="site")
         component_ids = _ids("component_ids", raw)
@@ -117,11 +113,20 @@ class BackfillParams:
             end=end,
             level=level,
             granularity=granularity,
-            fields=_fields(raw),
+            fields=short_names(raw),
             site_ids=_ids("site_ids", raw),
             component_ids=component_ids,
             plan_only=_flag("plan_only", raw),
         )
+
+
+def check_names(raw: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Refuse a name that no param has."""
+    for name in raw:
+        if name not in names:
+            near = get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ParamError(name, raw[name], f"no such param; {hint}the params are {', '.join(names)}")
 
 
 def _range(
@@ -150,7 +155,7 @@ def _range(
 
 
 def _date(name: str, raw: Mapping[str, Any]) -> date | None:
-    value = _given(raw, name)
+    value = given(raw, name)
     if value is None:
         return None
     allowed = f"a date YYYY-MM-DD from {FIRST_DATE} to {LAST_DATE} is needed"
@@ -170,7 +175,7 @@ def _date(name: str, raw: Mapping[str, Any]) -> date | None:
 
 
 def _lookback(raw: Mapping[str, Any], day: date) -> timedelta:
-    value = _given(raw, "lookback_days")
+    value = given(raw, "lookback_days")
     longest = (day - FIRST_DATE).days
     days = DEFAULT_LOOKBACK_DAYS if value is None else _whole(value)
     if days is None or not 0 <= days <= longest:
@@ -179,7 +184,7 @@ def _lookback(raw: Mapping[str, Any], day: date) -> timedelta:
 
 
 def _choice(name: str, raw: Mapping[str, Any], allowed: tuple[str, ...], *, default: str) -> str:
-    value = _given(raw, name)
+    value = given(raw, name)
     if value is None:
         return default
     if value not in allowed:
@@ -200,8 +205,9 @@ def _ids(name: str, raw: Mapping[str, Any]) -> tuple[int, ...] | None:
     return tuple(dict.fromkeys(ids))
 
 
-def _fields(raw: Mapping[str, Any]) -> tuple[str, ...] | None:
-    needed = "a list of shortNames such as Wh_sum, or null for every Measured field, is needed"
+def short_names(raw: Mapping[str, Any], every: str = "every Measured field") -> tuple[str, ...] | None:
+    """Read the param ``fields``; null, None here, stands for ``every``."""
+    needed = f"a list of shortNames such as Wh_sum, or null for {every}, is needed"
     items = _list("fields", raw, needed)
     if items is None:
         return None
@@ -212,7 +218,7 @@ def _fields(raw: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def _list(name: str, raw: Mapping[str, Any], needed: str) -> list[Any] | None:
-    value = _given(raw, name)
+    value = given(raw, name)
     if value is None:
         return None
     items = value.split(",") if isinstance(value, str) else value
@@ -227,7 +233,7 @@ def _list(name: str, raw: Mapping[str, Any], needed: str) -> list[Any] | None:
 
 
 def _flag(name: str, raw: Mapping[str, Any]) -> bool:
-    value = _given(raw, name)
+    value = given(raw, name)
     if value is None:
         return False
     if not isinstance(value, bool):
@@ -245,6 +251,7 @@ def _whole(value: object) -> int | None:
     return None
 
 
-def _given(raw: Mapping[str, Any], name: str) -> Any:
+def given(raw: Mapping[str, Any], name: str) -> Any:
+    """Return a raw param; a text of blanks is None."""
     value = raw.get(name)
     return None if isinstance(value, str) and not value.strip() else value

@@ -16,10 +16,11 @@ __all__ = ["DataRequest"]
 
 @dataclass(frozen=True, slots=True)
 class DataRequest:
-    """A call of ``get_site_data`` or ``get_component_data``, and what of its answer is kept.
+    """A call of ``get_site_data``, ``get_component_data`` or ``get_site_bulk_data``, and what of its answer is kept.
 
-    :param entity_type: ``site`` or ``component``
-    :param site_id: the site itself, or the component's site
+    :param entity_type: ``site``, ``component``, or ``zone``: bulk data of a zone's sites
+    :param entity_id: a zone's is its place in the plan
+    :param site_id: the site itself, or the component's site; 0 of a zone
     :param zone: the site's zone (IANA); the zone asked is ``slice.tz``
     """
 
@@ -39,7 +40,12 @@ class DataRequest:
     def title(self) -> str:
         """Name the request for people: the entity, the granularity and the kept period."""
         kept = f"{self.slice.start:%Y-%m-%dT%H:%MZ} to {self.slice.end:%Y-%m-%dT%H:%MZ}"
-        return f"{self.entity_type} {self.entity_id} {self.granularity} {kept}"
+        return f"{self.entity_type} {self.entity_name} {self.granularity} {kept}"
+
+    @property
+    def entity_name(self) -> str:
+        """Name the entity for people: by its id, a zone by its name."""
+        return self.zone if self.entity_type == "zone" else str(self.entity_id)
 
     @property
     def key(self) -> str:

@@ -15,7 +15,7 @@ from locus_stem.api.granularity import is_below_daily, limit
 from locus_stem.planning.intervals import closed_end, first_start
 from locus_stem.planning.zones import first_instant, local_day
 
-__all__ = ["Slice", "slices"]
+__all__ = ["Slice", "month_slices", "months_later", "slices"]
 
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
@@ -57,6 +57,27 @@ def slices(start: date, end: date, zone: str, granularity: str, now: datetime) -
     begin = aligned if _count(aligned, last, longest) < _count(first, last, longest) else first
     cuts = [begin + longest * number for number in range(_count(begin, last, longest))]
     return [_utc_slice(at, min(at + longest, last)) for at in cuts]
+
+
+def month_slices(start: date, end: date, zone: str, months: int, now: datetime) -> list[Slice]:
+    """Cut the months [start, end) of a zone into the fewest slices of at most so many months.
+
+    Only months that have ended by ``now`` are asked for.
+
+    :param start: a month's first day, like ``end``
+    """
+    last = closed_end(first_instant(end, zone), zone, "monthly", now)
+    found = []
+    while (begin := first_instant(start, zone)) < last:
+        start = months_later(start, months)
+        found.append(_local_slice(begin, min(first_instant(start, zone), last), zone, None))
+    return found
+
+
+def months_later(month: date, number: int) -> date:
+    """Return the first day of the month so many months after (below 0: before) the one that holds a day."""
+    years, place = divmod(month.month - 1 + number, 12)
+    return date(month.year + years, place + 1, 1)
 
 
 def _count(start: datetime, end: datetime, longest: timedelta) -> int:

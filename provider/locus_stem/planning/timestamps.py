@@ -6,14 +6,14 @@ Reference pages data/get-site-data and data/get-component-data: ``ts`` is the st
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from locus_stem.api.granularity import is_below_daily
 from locus_stem.planning.zones import first_instant
 
-__all__ = ["interval_start_from_answer", "parse_instant"]
+__all__ = ["interval_start_from_answer", "month_from_answer", "parse_instant"]
 
 FIRST_YEAR, LAST_YEAR = 1970, 2100
 
@@ -40,6 +40,15 @@ def interval_start_from_answer(ts: str, zone: str, granularity: str) -> datetime
     if is_below_daily(granularity):
         return parse_instant(ts)
     return _start_of_wall_date(ts, zone)
+
+
+@lru_cache(maxsize=10_000)
+def month_from_answer(ts: str) -> date:
+    """Return the first day of the month in which a bulk answer's ``ts`` lies, by its wall clock.
+
+    Raises ValueError as ``interval_start_from_answer`` does.
+    """
+    return _parse(ts).date().replace(day=1)
 
 
 @lru_cache(maxsize=100_000)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, available_timezones
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["canonical_zone", "first_instant", "local_day", "site_zone"]
+__all__ = ["canonical_zone", "first_instant", "local_day", "site_zone", "site_zones"]
 
 _NOT_PLACES = frozenset({"localtime", "Factory", "posixrules"})  # the machine's own zone, and placeholders
 
@@ -74,3 +74,21 @@ def site_zone(site: Mapping[str, Any], client_tz: str | None) -> tuple[str, str 
         return fallback, f"{who} {what}; its client's, {fallback}, is taken"
     also = f"unknown ({client_tz!r})" if client_tz else "absent"
     return "UTC", f"{who} {what} and its client's is {also}; UTC is taken, so its days are UTC days"
+
+
+def site_zones(
+    sites: Iterable[Mapping[str, Any]], clients: Iterable[Mapping[str, Any]]
+) -> tuple[dict[int, str], list[str]]:
+    """Return the zone of each site by its id, and the warnings.
+
+    :param sites: rows of ``locus_sites`` (site_id, client_id, name, location_timezone)
+    :param clients: rows of ``locus_clients`` (client_id, tz)
+    """
+    client_tz = {row["client_id"]: row.get("tz") for row in clients}
+    zones: dict[int, str] = {}
+    warnings = []
+    for site in sites:
+        zones[int(site["site_id"])], warning = site_zone(site, client_tz.get(site.get("client_id")))
+        if warning:
+            warnings.append(warning)
+    return zones, warnings

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from locus_stem.dags.daily_backfill import locus_daily_backfill
 from locus_stem.dags.inventory import locus_inventory
+from locus_stem.dags.monthly_bulk import locus_monthly_bulk
 from locus_stem.demo.__main__ import sandbox_connections
-from locus_stem.demo.compare import Loaded, available, measurements, objects
+from locus_stem.demo.compare import Loaded, available, bulk, measurements, objects
+from locus_stem.planning.slices import months_later
+from locus_stem.sandbox.catalogue import BULK_SHORT_NAMES
 from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Options
 from locus_stem.sandbox.server import Server
@@ -83,6 +86,34 @@ def test_plan_only_ends_well_with_the_number_of_requests(lake, server, capfd):
     run = locus_daily_backfill().test(run_conf={"plan_only": True})
     assert states(run) == {"plan": "success", "extract": "skipped", "load": "skipped", "report": "success"}
     assert "6 requests for 6 entities" in capfd.readouterr().out
+    assert not [served for served in server.log if served.path.endswith("/data")]
+
+
+def test_bulk_without_params_loads_the_last_closed_month_and_the_eleven_before(lake, server, capfd):
+    run = locus_monthly_bulk().test()
+    assert states(run) == dict.fromkeys(("plan", "extract_bulk", "load", "report"), "success")
+    current = TODAY.replace(day=1)
+    assert bulk(lake, server.fleet, [(months_later(current, -12), current)], BULK_SHORT_NAMES).examples == []
+    assert f"{months_later(current, -12):%Y-%m} to {current:%Y-%m} (exclusive)" in capfd.readouterr().out
+    assert not list(Path(lake.filesystem()[1], "_staging").iterdir())
+    assert lake.read("runs").num_rows == 3
+
+
+def test_bulk_of_a_logical_date_and_of_given_months(lake, server):
+    run = locus_monthly_bulk().test(logical_date=datetime(2024, 5, 20, tzinfo=UTC))
+    assert set(states(run).values()) == {"success"}
+    run = locus_monthly_bulk().test(run_conf={"start_month": "2022-11", "end_month": "2023-05"})
+    assert set(states(run).values()) == {"success"}
+    span = (date(2022, 11, 1), date(2024, 5, 1))
+    assert bulk(lake, server.fleet, [span], BULK_SHORT_NAMES).examples == []
+
+
+def test_bulk_refuses_a_wrong_field_by_name_before_the_first_data_request(lake, server, capfd):
+    run = locus_monthly_bulk().test(run_conf={"fields": ["Wh_sun"]})
+    assert states(run)["plan"] == "failed"
+    said = capfd.readouterr().out
+    assert "param fields='Wh_sun'" in said
+    assert "did you mean" in said
     assert not [served for served in server.log if served.path.endswith("/data")]
 
 

@@ -9,13 +9,18 @@ import pytest
 from locus_stem.dags.account import LocusAccount
 from locus_stem.dags.daily_backfill import backfill_params, locus_daily_backfill
 from locus_stem.dags.inventory import locus_inventory
+from locus_stem.dags.monthly_bulk import bulk_params, locus_monthly_bulk
 
 DAGS = Path(__file__).parents[3] / "dags"
 
 
-def test_fetching_tasks_take_the_accounts_pool_by_absolute_priority():
-    dag = locus_daily_backfill()
-    fetching = {task.task_id: task for task in dag.tasks if task.task_id in {"plan", "extract"}}
+@pytest.mark.parametrize("make", [locus_daily_backfill, locus_monthly_bulk])
+def test_fetching_tasks_take_the_accounts_pool_by_absolute_priority(make):
+    dag = make()
+    fetching = {
+        task.task_id: task for task in dag.tasks if task.task_id in {"plan", "extract", "extract_bulk"}
+    }
+    assert len(fetching) == 2
     assert {task.pool for task in fetching.values()} == {"locus_api"}
     assert {str(task.weight_rule) for task in fetching.values()} != {"downstream"}
     assert {task.pool for task in dag.tasks if task.task_id in {"load", "report"}} == {"default_pool"}
@@ -27,11 +32,12 @@ def test_a_second_accounts_dags_have_their_own_names_and_pool():
     dag = locus_daily_backfill(account)
     assert dag.dag_id == "locus_daily_backfill__locus_west"
     assert dag.get_task("plan").pool == "locus_api__locus_west"
+    assert locus_monthly_bulk(account).dag_id == "locus_monthly_bulk__locus_west"
 
 
 def test_the_params_are_those_of_the_readme():
     readme = (DAGS.parent / "README.md").read_text()
-    for name in backfill_params({}):
+    for name in (*backfill_params({}), *bulk_params()):
         assert f"`{name}`" in readme
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from locus_stem.dags.account import timetable
-from locus_stem.operators.run_day import run_day
+from locus_stem.operators.run_day import closed_as_of, run_day
 
 
 def context(run_after, data_interval_start=None):
@@ -29,3 +29,17 @@ def test_the_days_date_is_that_of_the_data_intervals_start():
 )
 def test_a_run_without_interval_takes_the_last_complete_one(run_after, day):
     assert run_day(context(run_after)) == day
+
+
+def bulk_run(run_after, data_interval_end=None, logical_date=None):
+    dag_run = SimpleNamespace(
+        data_interval_end=data_interval_end, logical_date=logical_date, run_after=run_after
+    )
+    return {"dag_run": dag_run}
+
+
+def test_months_are_closed_as_of_the_intervals_end_the_logical_date_or_the_request():
+    asked, ended = datetime(2026, 4, 9, tzinfo=UTC), datetime(2026, 3, 2, 13, tzinfo=UTC)
+    assert closed_as_of(bulk_run(asked, ended, datetime(2026, 2, 2, 13, tzinfo=UTC))) == ended.date()
+    assert closed_as_of(bulk_run(asked, ended, datetime(2026, 4, 1, 5, tzinfo=UTC))) == date(2026, 4, 1)
+    assert closed_as_of(bulk_run(asked)) == asked.date()
