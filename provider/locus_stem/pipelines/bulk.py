@@ -12,6 +12,7 @@ from locus_stem.pipelines.knowledge import (
     CLIENTS,
     DATA_AVAILABLE,
     SITES,
+    refresh_available,
     refresh_details,
     refresh_lists,
     stale,
@@ -68,7 +69,10 @@ def plan_monthly_bulk(
     today = datetime.now(UTC).date()
     refresh_lists(lake, partner_id, today, (SITES, CLIENTS), turn, max_age_days=LISTS_MAX_AGE_DAYS)
     wanted = stale(lake, AVAILABLE["partner"], [partner_id], today, LISTS_MAX_AGE_DAYS)
-    refreshed = refresh_details(lake, wanted, today, turn)
+    if wanted:
+        refreshed = refresh_details(lake, wanted, today, turn)
+    else:  # again if it was refused the last time
+        refreshed = refresh_available(lake, "partner", [partner_id], today, turn)
     usage = add_usage(lake, run_scope, turn.usage())
     if refreshed.left:
         log.info("The slot is given back to others; what bulk data offers is left to ask for")

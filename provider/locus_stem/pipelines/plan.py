@@ -198,8 +198,8 @@ def write_plan(
 ) -> Planned:
     """Write a plan to staging: its batches, unless it is `plan_only`, and what the tasks after it and the report need.
 
-    :param contents: table, level, granularity, start, end, plan_only, entities, seconds_a_request, chosen_with, skipped,
-        refused, left_out, usage; others as a pipeline needs them.
+    :param contents: table, level, granularity, start, end, plan_only, entities, seconds_a_request, chosen_with,
+        skipped, refused, left_out, usage; others as a pipeline needs them.
     """
     measured = contents["seconds_a_request"]
     staging = Staging(lake, f"{run_scope}.{uuid.uuid4().hex[:12]}")

@@ -15,6 +15,7 @@ from locus_stem.demo import compare
 from locus_stem.pipelines.bulk import load_monthly_bulk, plan_monthly_bulk
 from locus_stem.pipelines.bulk_extract import BulkMonths
 from locus_stem.pipelines.extract import extract_batch
+from locus_stem.pipelines.knowledge import DATA_AVAILABLE
 from locus_stem.pipelines.load import IncompleteBatchError
 from locus_stem.pipelines.plan import NothingAllowedError
 from locus_stem.pipelines.report import Report, report_backfill
@@ -23,6 +24,7 @@ from locus_stem.planning.params import ParamError
 from locus_stem.planning.request import DataRequest
 from locus_stem.planning.slices import months_later
 from locus_stem.sandbox.catalogue import BULK_SHORT_NAMES
+from locus_stem.tables.coverage import record_fetch
 from locus_stem.tables.staging import Staging
 
 START, END = date(2022, 3, 1), date(2024, 9, 1)
@@ -286,19 +288,18 @@ def test_a_partner_whose_bulk_data_is_refused_fails_the_run_and_keeps_the_rows(b
     assert bulk.rows() == before
 
 
-def test_a_partner_that_may_not_know_what_there_is_is_named(bulk, monkeypatch):
+def test_a_partner_that_may_not_know_what_there_is_is_named_and_asked_again(bulk):
     bulk = bulk(sites=3)
     bulk.plan()
-    monkeypatch.setattr("locus_stem.pipelines.bulk.stale", lambda lake, detail, *_: wanted(detail))
+    record_fetch(bulk.plant.lake, DATA_AVAILABLE, "partner", "1", date(2020, 1, 1))
+    forgotten = bulk.plant.lake.open("coverage")
+    forgotten.delete(f"source = '{DATA_AVAILABLE}' AND local_date > DATE '2020-01-01'")
     bulk.plant.forbid(1)
-    with pytest.raises(NothingAllowedError, match="bulk data"):
-        bulk.plan()
-
-
-def wanted(detail):
-    from locus_stem.pipelines.knowledge import Wanted
-
-    return [Wanted(detail, 1)]
+    for _ in range(2):
+        with pytest.raises(NothingAllowedError, match="bulk data"):
+            bulk.plan()
+    bulk.plant.forgive()
+    assert bulk.plan().requests > 0
 
 
 @pytest.mark.parametrize(
