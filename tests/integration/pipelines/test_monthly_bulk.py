@@ -25,6 +25,7 @@ from locus_stem.planning.request import DataRequest
 from locus_stem.planning.slices import months_later
 from locus_stem.sandbox.catalogue import BULK_SHORT_NAMES
 from locus_stem.tables.coverage import record_fetch
+from locus_stem.tables.objects import load_objects
 from locus_stem.tables.staging import Staging
 
 START, END = date(2022, 3, 1), date(2024, 9, 1)
@@ -50,7 +51,7 @@ class Bulk:
         self.staging = Staging.at(self.plant.lake, planned.staging)
         return planned
 
-    def extract(self, planned: Any, seconds: float = 100.0) -> None:
+    def extract(self, planned: Any, seconds: float = 100.0, source: Any = BulkMonths) -> None:
         plan = self.staging.read_json("plan.json")
         for number, _ in enumerate(planned.batches):
             requests = [
@@ -61,7 +62,7 @@ class Bulk:
                 with self.plant.client() as client:
                     left = extract_batch(
                         requests, self.staging.batch(number), Turn(client, seconds), OWNER,
-                        BulkMonths(1, plan["sites"]),
+                        source(1, plan["sites"]),
                     )  # fmt: skip
 
     def load(self) -> dict[str, Any]:
@@ -330,3 +331,34 @@ def test_turns_that_end_early_ask_for_nothing_twice_and_an_unfinished_batch_is_n
     asked = [(served.path, served.query) for served in bulk.plant.data_requests()]
     assert len(asked) == len(set(asked)) == planned.requests
     assert bulk.differences() == []
+
+
+def test_a_site_whose_rows_cannot_be_read_is_skipped_and_keeps_its_rows(bulk):
+    class Garbled(BulkMonths):
+        def rows(self, payload, request, end):
+            spoilt = [{**row, "ts": "soon"} if row["id"] == site_id else row for row in payload]
+            return super().rows(spoilt, request, end)
+
+    bulk = bulk(sites=24)
+    site_id = bulk.plant.fleet.site_ids[0]
+    bulk.run()
+    before = bulk.rows()
+    bulk.extract(bulk.plan(), source=Garbled)
+    loaded = bulk.load()
+    assert list(loaded["skipped"]) == [str(site_id)]
+    assert bulk.rows() == before
+    assert f"site {site_id}: unfit answer" in bulk.report().text
+    held = [row for row in coverage(bulk) if row["entity_id"] == str(site_id)]
+    assert all(row["skipped"] for row in held)
+    assert any(row["received"] for row in held)
+
+
+def test_an_answered_site_that_the_site_list_lacks_is_named_and_not_loaded(bulk):
+    bulk = bulk(sites=8)
+    bulk.plan()
+    fleet, today = bulk.plant.fleet, datetime.now(UTC).date()
+    listed = [fleet.site_object(site_id) for site_id in fleet.site_ids[1:]]
+    load_objects(bulk.plant.lake, "locus_sites", listed, complete=True, today=today)
+    bulk.run()
+    assert fleet.site_ids[0] not in {site_id for site_id, _ in bulk.rows()}
+    assert f"not in the site list, so not loaded: {fleet.site_ids[0]}" in bulk.report().text
