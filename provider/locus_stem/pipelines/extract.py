@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: A part is written after so many rows or seconds: memory stays flat, and a kill costs little.
-PART_ROWS = 200_000
+PART_ROWS = 100_000
 PART_SECONDS = 30.0
 
 ENDPOINTS = {"site": LocusEndpoints.get_site_data, "component": LocusEndpoints.get_component_data}
