@@ -41,15 +41,13 @@ class _LocusOperator(BaseOperator):
         self.lake_uri = lake_uri
 
     def lake(self) -> Lake:
-        """Open the lake, after a probe that it can be written.
+        """Open the lake.
 
-        :raises locus_stem.tables.lake.LakeError: the address is wrong, or nothing can be written there.
+        :raises locus_stem.tables.lake.LakeError: the address is wrong.
         """
         from locus_stem.tables.lake import Lake
 
-        lake = Lake(self.lake_uri or account_lake_uri(self.conn_id, LocusHook.default_conn_name))
-        lake.check()
-        return lake
+        return Lake(self.lake_uri or account_lake_uri(self.conn_id, LocusHook.default_conn_name))
 
     def hook(self) -> LocusHook:
         """Give the connection's hook."""
@@ -79,14 +77,17 @@ class LocusInventoryOperator(_LocusOperator):
 
         with final_errors():
             hook, lake = self.hook(), self.lake()
+            lake.check()
             with hook.get_conn() as client:
                 turn = Turn(client)
+                first_turn = context["ti"].get_first_reschedule_date(context)
                 result = refresh_inventory(
                     lake,
                     hook.partner_id,
                     datetime.now(UTC).date(),
                     turn,
                     detail_max_age_days=int(self.detail_max_age_days),
+                    began=first_turn.date() if first_turn else None,
                 )
                 self._record(lake, context, turn, result)
         if result.left:
@@ -116,6 +117,7 @@ class LocusPlanBackfillOperator(_LocusOperator):
         dag_run = context["dag_run"]
         with final_errors():
             hook, lake = self.hook(), self.lake()
+            lake.check()
             partner_id = hook.partner_id
             with hook.get_conn() as client:
                 turn = Turn(client)
@@ -126,7 +128,8 @@ class LocusPlanBackfillOperator(_LocusOperator):
                     scope(dag_run.dag_id, dag_run.run_id),
                     run_day(context),
                     turn,
-                    scheduled=str(dag_run.run_type) == "scheduled",
+                    scheduled=dag_run.run_type == "scheduled",
+                    try_number=context["ti"].try_number,
                 )
         if planned.staging is None:
             give_slot_back(turn.wait_left)
@@ -181,14 +184,15 @@ class LoadBackfillOperator(_LocusOperator):
         super().__init__(**kwargs)
         self.staging = staging
 
-    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
+    def execute(self, context: Context) -> dict[str, Any]:
         """Load the staged parts."""
         from locus_stem.pipelines.load import load_backfill
         from locus_stem.tables.staging import Staging
 
         with final_errors():
             lake = self.lake()
-            return load_backfill(lake, Staging.at(lake, self.staging)).to_json()
+            loaded = load_backfill(lake, Staging.at(lake, self.staging)).to_json()
+        return {**loaded, "try_number": context["ti"].try_number}
 
 
 class ReportBackfillOperator(_LocusOperator):
@@ -207,7 +211,7 @@ class ReportBackfillOperator(_LocusOperator):
         """Report, clean up and judge."""
         from locus_stem.pipelines.plan import scope
         from locus_stem.pipelines.report import report_backfill
-        from locus_stem.tables.staging import Staging, remove_staging
+        from locus_stem.tables.staging import Staging, StagingError, remove_staging
 
         ti, dag_run = context["ti"], context["dag_run"]
         states = ti.get_task_states(
@@ -223,9 +227,18 @@ class ReportBackfillOperator(_LocusOperator):
         loaded = ti.xcom_pull(task_ids=self.load_task_id) if succeeded else None
         with final_errors():
             lake = self.lake()
-            report = report_backfill(
-                lake, Staging.at(lake, address), loaded, {"dag_id": dag_run.dag_id, "run_id": dag_run.run_id}
-            )
+            try:
+                report = report_backfill(
+                    lake,
+                    Staging.at(lake, address),
+                    loaded,
+                    {"dag_id": dag_run.dag_id, "run_id": dag_run.run_id},
+                )
+            except StagingError:
+                if loaded is None:
+                    raise
+                self.log.info("The run is loaded and was reported before its staging was removed")
+                return
         for line in report.text.splitlines():
             self.log.info("%s", line)
         if report.done:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from locus_stem.pipelines.extract import BatchState
+from locus_stem.pipelines.extract import BatchState, request_key
 from locus_stem.planning.backfill import DataRequest
 from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.coverage import Skip, record_coverage, record_skips
@@ -55,19 +55,19 @@ def load_backfill(lake: Lake, staging: Staging) -> Loaded:
         if left:
             raise IncompleteBatchError(
                 f"batch {number} lacks {len(left)} answer(s), the first: {left[0].title}; "
-                "nothing was loaded. Clear the failed extract task: it goes on where it stopped"
+                f"nothing was loaded. Clear the extract task of map index {number}: it goes on where it stopped"
             )
         requests += mine
         manifests += written
     outcome = BatchState.from_manifests(manifests)
     skipped, bad_fields = _skips(requests, outcome)
-    asked = _asked(manifests, skipped, bad_fields)
+    asked = _asked(manifests, skipped)
     parts = [manifest["part"] for manifest in manifests if manifest["part"]]
     table, granularity, level = plan["table"], plan["granularity"], plan["level"]
     log.info("Loading %d part(s) of %d slices into %s", len(parts), len(asked), table)
     counts = load_measurements(lake, table, granularity, parts, asked)
     record_coverage(lake, table, level, granularity, parts, asked)
-    record_skips(lake, table, level, granularity, _skip_records(requests, skipped, bad_fields))
+    record_skips(lake, table, level, granularity, _skip_records(requests, skipped, outcome))
     return Loaded(
         counts=counts,
         entities=len({request.entity_id for request in requests}),
@@ -79,23 +79,23 @@ def load_backfill(lake: Lake, staging: Staging) -> Loaded:
 def _skips(
     requests: Sequence[DataRequest], outcome: BatchState
 ) -> tuple[dict[int, str], dict[int, dict[str, str]]]:
-    """Tell refused entities from refused fields: an entity all of whose fields are refused is refused itself."""
-    fields: dict[int, set[str]] = {}
-    for request in requests:
-        fields.setdefault(request.entity_id, set()).update(request.group.fields)
+    """Tell refused entities from refused fields: an entity of which nothing was answered is refused itself."""
+    heard: dict[int, set[str]] = {}
+    for key, names in outcome.answered.items():
+        heard.setdefault(key[0], set()).update(names)
     skipped = dict(outcome.refused)
-    bad_fields = {}
-    for entity, reasons in outcome.refused_fields.items():
-        if fields[entity] <= reasons.keys():
-            skipped.setdefault(entity, next(iter(reasons.values())))
-        elif entity not in skipped:
-            bad_fields[entity] = reasons
-    return skipped, bad_fields
+    fields: dict[int, dict[str, str]] = {}
+    for request in requests:
+        for name, reason in outcome.refused_fields.get(request_key(request), {}).items():
+            if request.entity_id not in heard:
+                skipped.setdefault(request.entity_id, reason)
+            elif request.entity_id not in skipped:
+                part = f" from {request.slice.start:%Y-%m-%d}" if name in heard[request.entity_id] else ""
+                fields.setdefault(request.entity_id, {})[name + part] = reason
+    return skipped, fields
 
 
-def _asked(
-    manifests: Sequence[dict[str, Any]], skipped: dict[int, str], bad_fields: dict[int, dict[str, str]]
-) -> list[Asked]:
+def _asked(manifests: Sequence[dict[str, Any]], skipped: dict[int, str]) -> list[Asked]:
     """Give the scope in which the table must equal the answers: entity, fields and closed window of each slice.
 
     Requests for the same slice that were sent on both sides of an interval's end give the window that both saw.
@@ -108,19 +108,20 @@ def _asked(
         ends[key] = min(end, ends.get(key, end))
     scopes = []
     for item in items:
-        fields = tuple(f for f in item["fields"] if f not in bad_fields.get(item["entity"], {}))
         start, end = datetime.fromisoformat(item["slice"]), ends[item["entity"], item["slice"]]
-        if fields and start < end:
-            scopes.append(Asked(item["entity"], item["site"], item["zone"], fields, start, end))
+        if start < end:
+            scopes.append(
+                Asked(item["entity"], item["site"], item["zone"], tuple(item["fields"]), start, end)
+            )
     return scopes
 
 
 def _skip_records(
-    requests: Sequence[DataRequest], skipped: dict[int, str], bad_fields: dict[int, dict[str, str]]
+    requests: Sequence[DataRequest], skipped: dict[int, str], outcome: BatchState
 ) -> list[Skip]:
     records = []
     for request in requests:
-        reasons = bad_fields.get(request.entity_id, {})
+        reasons = outcome.refused_fields.get(request_key(request), {})
         for name in request.group.fields:
             reason = skipped.get(request.entity_id) or reasons.get(name)
             if reason:
