@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -55,3 +57,12 @@ def test_a_templated_connection_needs_a_pool(dag):
 def test_everything_is_given_by_keyword(dag):
     with pytest.raises(TypeError):
         LocusEndpointOperator("get_site", task_id="one")
+
+
+def test_operators_import_nothing_heavy():
+    code = (
+        "import sys, locus_stem.operators.component_data, locus_stem.operators.endpoint\n"
+        "print(*({'deltalake', 'pyarrow', 'aiohttp'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1:] in ([], [""]), done.stdout
