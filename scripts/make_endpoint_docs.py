@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,7 @@ def _arguments(endpoints: Iterable[Endpoint]) -> list[str]:
     users: dict[Param, list[str]] = {}
     for endpoint in endpoints:
         for param in endpoint.params:
-            users.setdefault(param, []).append(endpoint.name)
+            users.setdefault(replace(param, required=False), []).append(endpoint.name)
     kinds = Counter(param.argument for param in users)
     lines = []
     for param, names in sorted(users.items(), key=lambda item: item[0].argument):

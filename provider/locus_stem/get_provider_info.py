@@ -40,6 +40,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [
                     "locus_stem.operators.component_data",
                     "locus_stem.operators.endpoint",
+                    "locus_stem.operators.measurements",
                     "locus_stem.operators.pipeline",
                 ],
             },

@@ -6,6 +6,7 @@ import json
 import runpy
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from locus_stem.demo.__main__ import sandbox_connections
 from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Options
 from locus_stem.sandbox.server import Server
+from locus_stem.tables.lake import Lake
 
 FOLDER = Path(__file__).parent / "user_dags"
 
@@ -81,3 +83,15 @@ def test_the_hierarchy_is_gone_down_to_a_file_of_data_for_each_site(dags, server
         assert lines
         assert {json.loads(line)["id"] for line in lines} <= ids
     assert max(served.in_flight for served in server.log) == 1
+
+
+def test_an_extraction_of_the_users_own_is_loaded_exactly(dags, server, tmp_path, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__LOCUS_STEM__LAKE_URI", f"file://{tmp_path}/lake")
+    run = dags["loaded"].test(run_conf={"folder": f"file://{tmp_path}"})
+    assert states(run) == [(name, -1, "success") for name in ("extract", "inventory", "load")]
+    rows = [json.loads(line) for line in (tmp_path / "site.jsonl").read_text().splitlines()]
+    stored = Lake(f"file://{tmp_path}/lake").read("locus_site_data").to_pylist()
+    assert {row["ts"]: row["Wh_sum"] for row in stored} == {
+        datetime.fromisoformat(row["ts"]): row.get("Wh_sum") for row in rows
+    }
+    assert len(rows) > 20

@@ -8,6 +8,8 @@ from airflow.providers.common.compat.sdk import DAG
 
 from locus_stem.operators.component_data import locus_hierarchy_data
 from locus_stem.operators.endpoint import LocusEndpointOperator, StemEndpointOperator
+from locus_stem.operators.measurements import LoadMeasurementsOperator
+from locus_stem.operators.pipeline import LocusInventoryOperator
 
 COMMON = {
     "start_date": datetime(2025, 1, 1, tzinfo=UTC),
@@ -55,3 +57,23 @@ with DAG("hierarchy", schedule=None, **COMMON) as hierarchy:
         start="{{ params.day }}T00:00:00",
         end="{{ params.day }}T23:59:59",
     )
+
+with DAG("loaded", schedule=None, **COMMON) as loaded:
+    inventory = LocusInventoryOperator(task_id="inventory")
+    extract = LocusEndpointOperator(
+        task_id="extract",
+        endpoint="get_site_data",
+        arguments=site_request({"id": 3000001}),
+        path="{{ params.folder }}/site.jsonl",
+    )
+    load = LoadMeasurementsOperator(
+        task_id="load",
+        path="{{ ti.xcom_pull('extract')['path'] }}",
+        level="site",
+        granularity="hourly",
+        entity_ids=[3000001],
+        fields=["Wh_sum"],
+        start="{{ params.day }}T00:00:00+00:00",
+        end="{{ macros.ds_add(params.day, 1) }}T00:00:00+00:00",
+    )
+    inventory >> extract >> load
