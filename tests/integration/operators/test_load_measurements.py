@@ -26,7 +26,14 @@ FIELDS = ["Wh_sum", "W_avg"]
 BEGUN = datetime.now(UTC)
 DAY = (BEGUN - timedelta(days=3)).date()
 START, END = f"{DAY}T00:00:00+00:00", f"{DAY + timedelta(days=1)}T00:00:00+00:00"
-TI = SimpleNamespace(dag_id="d", run_id="r", task_id="load", map_index=-1, try_number=1)
+TI = SimpleNamespace(
+    dag_id="d",
+    run_id="r",
+    task_id="load",
+    map_index=-1,
+    try_number=1,
+    get_first_reschedule_date=lambda _: None,
+)
 CONTEXT = {"ti": TI, "dag_run": SimpleNamespace(start_date=BEGUN, run_after=BEGUN)}
 
 
