@@ -37,8 +37,15 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": "Locus Energy",
-                "python-modules": ["locus_stem.operators.bulk", "locus_stem.operators.pipeline"],
+                "python-modules": [
+                    "locus_stem.operators.bulk",
+                    "locus_stem.operators.component_data",
+                    "locus_stem.operators.endpoint",
+                    "locus_stem.operators.measurements",
+                    "locus_stem.operators.pipeline",
+                ],
             },
+            {"integration-name": "Stem", "python-modules": ["locus_stem.operators.endpoint"]},
         ],
         "connection-types": [
             {

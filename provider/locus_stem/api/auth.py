@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import deque
 from dataclasses import dataclass, field
@@ -210,12 +211,19 @@ def _seconds(value: Any) -> float:
 
 
 def _spellings(secrets: Iterable[str]) -> tuple[str, ...]:
-    """Give secrets as they can stand in a text, the longest first: as they are and as a form writes them."""
+    """Give secrets as they can stand in a text, the longest first: as they are, in a form, a URL and in JSON."""
     found = {
         spelling
         for secret in secrets
         if secret
-        for spelling in (secret, quote(secret, safe=""), quote_plus(secret))
+        for spelling in (
+            secret,
+            quote(secret),
+            quote(secret, safe=""),
+            quote_plus(secret),
+            json.dumps(secret)[1:-1],
+            json.dumps(secret, ensure_ascii=False)[1:-1],
+        )
     }
     return tuple(sorted(found, key=len, reverse=True))
 

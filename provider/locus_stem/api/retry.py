@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,12 @@ LONGEST_WAIT = 120.0
 #: Bounds in seconds of the first and of any backoff.
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 30.0
+
+
+#: Shorter waits aren't worth a line in the log.
+TOLD_FROM = 2.0
+
+log = logging.getLogger(__name__)
 
 
 class Retries:
@@ -62,4 +69,6 @@ class Retries:
             if self._failures > 1:
                 error.tried = f"failed {self._failures} times in {spent:.0f} s"
             raise error
+        if wait >= TOLD_FROM:
+            log.info("%s: %s (try %d); again in %.0f s", error.path, error.problem, self._failures, wait)
         return wait

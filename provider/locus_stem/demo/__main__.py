@@ -6,9 +6,10 @@ import argparse
 import fcntl
 import json
 import shutil
+import signal
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,21 @@ CLOCKS_CHANGE = (3, 10, 11)
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; the exit status is 0 only if every run succeeded and every table is exact."""
     options = _options(arguments)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _end)
+    try:
+        return _demo(options)
+    except KeyboardInterrupt:
+        _say("Ended")
+        return 130
+
+
+def _end(number: int, _: object) -> None:
+    """End as Ctrl-C does, so that nothing that was started is left behind."""
+    raise KeyboardInterrupt(number)
+
+
+def _demo(options: argparse.Namespace) -> int:
     with _own_folder(options.folder) as folder:
         fleet = Fleet(sites=options.sites)
         behaviour = Options(latency_ms=options.latency_ms, zone_case=True)
@@ -186,11 +202,10 @@ def _stay(airflow: AirflowProcess) -> None:
     _say(
         f"Airflow stays open at {airflow.url}, user {USER}, password {airflow.password}. Ctrl-C ends everything."
     )
-    try:
+    with suppress(KeyboardInterrupt):
         while True:
             time.sleep(3600)
-    except KeyboardInterrupt:
-        _say("Ending")
+    _say("Ending")
 
 
 def _say(text: str) -> None:

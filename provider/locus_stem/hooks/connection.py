@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
 from locus_stem.api.credentials import LocusCredentials, StemCredentials
 from locus_stem.api.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Connection
+    from airflow.providers.common.compat.sdk import BaseHook, Connection
 
 
 def locus_credentials(connection: Connection) -> LocusCredentials:
@@ -17,7 +19,7 @@ def locus_credentials(connection: Connection) -> LocusCredentials:
 
     :raises ConfigurationError: a field is missing or wrong; the message names connection and field.
     """
-    fields = _Fields(connection)
+    fields = _Fields(connection, "locus")
     return LocusCredentials(
         **fields.host(),
         grant_type=fields.text("grant_type"),
@@ -37,7 +39,7 @@ def stem_credentials(connection: Connection) -> StemCredentials:
 
     :raises ConfigurationError: a field is missing or wrong; the message names connection and field.
     """
-    fields = _Fields(connection)
+    fields = _Fields(connection, "stem")
     return StemCredentials(
         **fields.host(),
         api_key=connection.password or None,
@@ -47,12 +49,30 @@ def stem_credentials(connection: Connection) -> StemCredentials:
     ).validate()
 
 
+def defined(hook: BaseHook, conn_id: str, conn_type: str) -> Connection:
+    """Find a connection.
+
+    :raises ConfigurationError: there is none of this id.
+    """
+    try:
+        return hook.get_connection(conn_id)
+    except AirflowNotFoundException as error:
+        raise ConfigurationError(
+            f"connection {conn_id!r} is not defined: add it under Admin > Connections with the type {conn_type!r}, "
+            f"or as AIRFLOW_CONN_{conn_id.upper()}"
+        ) from error
+
+
 class _Fields:
     """A connection's fields, each refused by name where it has the wrong form."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, conn_type: str) -> None:
         self.connection = connection
         self.label = f"connection {connection.conn_id!r}"
+        if connection.conn_type != conn_type:
+            raise ConfigurationError(
+                f"{self.label} is of type {connection.conn_type!r}; type {conn_type!r} is needed"
+            )
         try:
             extra = json.loads(connection.extra or "{}")
         except ValueError:

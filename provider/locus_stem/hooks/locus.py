@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 from locus_stem.api.client import LocusClient
 from locus_stem.api.errors import ConfigurationError, LocusStemError
 from locus_stem.api.locus import LocusEndpoints
-from locus_stem.hooks.connection import locus_credentials
+from locus_stem.hooks.connection import defined, locus_credentials
 from locus_stem.hooks.forms import LOCUS_BEHAVIOUR, LOCUS_FIELDS, TEST_SECONDS, widgets
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class LocusHook(LocusEndpoints, BaseHook):
     @cached_property
     def credentials(self) -> LocusCredentials:
         """The connection's credentials, checked; their secrets are masked in every log from here on."""
-        credentials = locus_credentials(self.get_connection(self.locus_conn_id))
+        credentials = locus_credentials(defined(self, self.locus_conn_id, self.conn_type))
         for secret in (credentials.password, credentials.client_secret):
             if secret:
                 mask_secret(secret)

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 from locus_stem.api.client import StemClient
 from locus_stem.api.errors import LocusStemError
 from locus_stem.api.stem import StemEndpoints
-from locus_stem.hooks.connection import stem_credentials
+from locus_stem.hooks.connection import defined, stem_credentials
 from locus_stem.hooks.forms import STEM_BEHAVIOUR, STEM_FIELDS, TEST_SECONDS, widgets
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class StemHook(StemEndpoints, BaseHook):
     @cached_property
     def credentials(self) -> StemCredentials:
         """The connection's API key, masked in every log from here on."""
-        credentials = stem_credentials(self.get_connection(self.stem_conn_id))
+        credentials = stem_credentials(defined(self, self.stem_conn_id, self.conn_type))
         if credentials.api_key:
             mask_secret(credentials.api_key)
         return credentials

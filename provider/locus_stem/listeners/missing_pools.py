@@ -48,17 +48,20 @@ def _needed(dag_run: DagRun) -> dict[str, PoolDefault]:
 def _make_missing(needed: dict[str, PoolDefault], session: Session) -> None:
     from airflow.models.pool import Pool
     from sqlalchemy import select
+    from sqlalchemy.exc import IntegrityError
 
     there = set(session.scalars(select(Pool.pool).where(Pool.pool.in_(needed))))
     for name in sorted(needed.keys() - there):
         default = needed[name]
-        session.add(
-            Pool(pool=name, slots=default.slots, description=default.description, include_deferred=False)
-        )
+        pool = Pool(pool=name, slots=default.slots, description=default.description, include_deferred=False)
+        try:
+            with session.begin_nested():  # a failure must not spoil the scheduler's own transaction
+                session.add(pool)
+        except IntegrityError:
+            continue  # another scheduler, or a user, was quicker
         log.warning(
             "Pool %r was missing: made with %d slot(s). Set its size under Admin > Pools to the number of "
             "requests that the account may have in flight.",
             name,
             default.slots,
         )
-    session.flush()

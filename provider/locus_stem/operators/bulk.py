@@ -39,6 +39,7 @@ class LocusPlanBulkOperator(LocusOperator):
         dag_run = context["dag_run"]
         with final_errors():
             hook, lake = self.hook(), self.lake()
+            lake.check()
             partner_id = hook.partner_id
             with hook.get_conn() as client:
                 turn = Turn(client)
@@ -49,6 +50,7 @@ class LocusPlanBulkOperator(LocusOperator):
                     scope(dag_run.dag_id, dag_run.run_id),
                     closed_as_of(context),
                     turn,
+                    try_number=context["ti"].try_number,
                 )
         if planned.staging is None:
             give_slot_back(turn.wait_left)

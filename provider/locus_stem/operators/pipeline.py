@@ -44,15 +44,13 @@ class LocusOperator(BaseOperator):
         self.lake_uri = lake_uri
 
     def lake(self) -> Lake:
-        """Open the lake, after a probe that it can be written.
+        """Open the lake.
 
-        :raises locus_stem.tables.lake.LakeError: the address is wrong, or nothing can be written there.
+        :raises locus_stem.tables.lake.LakeError: the address is wrong.
         """
         from locus_stem.tables.lake import Lake
 
-        lake = Lake(self.lake_uri or account_lake_uri(self.conn_id, LocusHook.default_conn_name))
-        lake.check()
-        return lake
+        return Lake(self.lake_uri or account_lake_uri(self.conn_id, LocusHook.default_conn_name))
 
     def hook(self) -> LocusHook:
         """Give the connection's hook."""
@@ -82,14 +80,17 @@ class LocusInventoryOperator(LocusOperator):
 
         with final_errors():
             hook, lake = self.hook(), self.lake()
+            lake.check()
             with hook.get_conn() as client:
                 turn = Turn(client)
+                first_turn = context["ti"].get_first_reschedule_date(context)
                 result = refresh_inventory(
                     lake,
                     hook.partner_id,
                     datetime.now(UTC).date(),
                     turn,
                     detail_max_age_days=int(self.detail_max_age_days),
+                    began=first_turn.date() if first_turn else None,
                 )
                 self._record(lake, context, turn, result)
         if result.left:
@@ -119,6 +120,7 @@ class LocusPlanBackfillOperator(LocusOperator):
         dag_run = context["dag_run"]
         with final_errors():
             hook, lake = self.hook(), self.lake()
+            lake.check()
             partner_id = hook.partner_id
             with hook.get_conn() as client:
                 turn = Turn(client)
@@ -129,7 +131,8 @@ class LocusPlanBackfillOperator(LocusOperator):
                     scope(dag_run.dag_id, dag_run.run_id),
                     run_day(context),
                     turn,
-                    scheduled=str(dag_run.run_type) == "scheduled",
+                    scheduled=dag_run.run_type == "scheduled",
+                    try_number=context["ti"].try_number,
                 )
         if planned.staging is None:
             give_slot_back(turn.wait_left)
@@ -192,13 +195,14 @@ class LoadBackfillOperator(LocusOperator):
         super().__init__(**kwargs)
         self.staging = staging
 
-    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
+    def execute(self, context: Context) -> dict[str, Any]:
         """Load, and say what it did."""
         from locus_stem.tables.staging import Staging
 
         with final_errors():
             lake = self.lake()
-            return self.load(lake, Staging.at(lake, self.staging)).to_json()
+            loaded = self.load(lake, Staging.at(lake, self.staging)).to_json()
+        return {**loaded, "try_number": context["ti"].try_number}
 
     def load(self, lake: Lake, staging: Staging) -> Loaded:
         """Load the staged parts."""
@@ -223,7 +227,7 @@ class ReportBackfillOperator(LocusOperator):
         """Report, clean up and judge."""
         from locus_stem.pipelines.plan import scope
         from locus_stem.pipelines.report import report_backfill
-        from locus_stem.tables.staging import Staging, remove_staging
+        from locus_stem.tables.staging import Staging, StagingError, remove_staging
 
         ti, dag_run = context["ti"], context["dag_run"]
         states = ti.get_task_states(
@@ -239,9 +243,18 @@ class ReportBackfillOperator(LocusOperator):
         loaded = ti.xcom_pull(task_ids=self.load_task_id) if succeeded else None
         with final_errors():
             lake = self.lake()
-            report = report_backfill(
-                lake, Staging.at(lake, address), loaded, {"dag_id": dag_run.dag_id, "run_id": dag_run.run_id}
-            )
+            try:
+                report = report_backfill(
+                    lake,
+                    Staging.at(lake, address),
+                    loaded,
+                    {"dag_id": dag_run.dag_id, "run_id": dag_run.run_id},
+                )
+            except StagingError:
+                if loaded is None:
+                    raise
+                self.log.info("The run is loaded and was reported before its staging was removed")
+                return
         for line in report.text.splitlines():
             self.log.info("%s", line)
         if report.done:

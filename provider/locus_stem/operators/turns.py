@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from locus_stem.api.errors import ConfigurationError, FatalError, RateLimitedError, RefusedError
+from locus_stem.api.errors import ConfigurationError, FatalError, RefusedError, RetriableError
 from locus_stem.planning.params import ParamError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: An API that asks for a longer wait than this is left alone until the task's own retry.
-LONGEST_WAIT = timedelta(hours=1)
+#: A longer wait than this isn't believed; the task's own retries decide then.
+LONGEST_WAIT = timedelta(hours=24)
 #: A task that is queued again before the scheduler has seen its last process end counts as killed, and a supervisor may
 #: take five seconds to notice that end. Meanwhile the slot is free for the other batches.
 TURN_GAP = timedelta(seconds=15)
@@ -31,6 +31,7 @@ def final_errors() -> Iterator[None]:
     """
     from locus_stem.pipelines.plan import NothingAllowedError
     from locus_stem.tables.lake import LakeError
+    from locus_stem.tables.staging import StagingError
 
     try:
         yield
@@ -41,9 +42,10 @@ def final_errors() -> Iterator[None]:
         FatalError,
         RefusedError,
         NothingAllowedError,
+        StagingError,
     ) as error:
         raise AirflowFailException(str(error)) from error
-    except RateLimitedError as error:
+    except RetriableError as error:
         if error.retry_after is None or error.retry_after > LONGEST_WAIT.total_seconds():
             raise
         raise _again_after(timedelta(seconds=error.retry_after)) from error

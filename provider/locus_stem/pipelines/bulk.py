@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.api.granularity import BULK_GRANULARITY
+from locus_stem.pipelines.extract import BatchState, request_key
 from locus_stem.pipelines.knowledge import (
     AVAILABLE,
     CLIENTS,
@@ -55,6 +56,7 @@ def plan_monthly_bulk(
     run_scope: str,
     day: date,
     turn: Turn,
+    try_number: int = 1,
 ) -> Planned:
     """Plan one run and write its batches.
 
@@ -76,7 +78,7 @@ def plan_monthly_bulk(
     usage = add_usage(lake, run_scope, turn.usage())
     if refreshed.left:
         log.info("The slot is given back to others; what bulk data offers is left to ask for")
-        return Planned(None, left=refreshed.left)
+        return Planned(None, left=len(refreshed.left))
     if refreshed.refused:
         raise NothingAllowedError(
             "The API refuses to say what bulk data the partner's sites have: "
@@ -108,6 +110,7 @@ def plan_monthly_bulk(
         "skipped": {},
         "refused": {},
         "left_out": left_out,
+        "try_number": try_number,
         "usage": usage.to_json(),
         "sites": plan.sites,
     }
@@ -138,13 +141,14 @@ def load_monthly_bulk(lake: Lake, staging: Staging) -> Loaded:
     """
     plan = staging.read_json("plan.json")
     requests, manifests = answered(staging, plan["batches"])
-    refused, bad_fields = refusals(requests, manifests)
+    outcome = BatchState.from_manifests(manifests)
+    refused, bad_fields = refusals(requests, outcome)
     sites: dict[str, list[int]] = plan["sites"]
     items = [item for manifest in manifests for item in manifest["answered"]]
     unfit = {int(site): reason for item in items for site, reason in item.get("unfit", {}).items()}
     asked = [
         Asked(site_id, site_id, item["zone"], fields, start, end)
-        for item, fields, start, end in windows(manifests, refused, bad_fields)
+        for item, fields, start, end in windows(manifests, refused)
         for site_id in sites[item["zone"]]
         if site_id not in unfit
     ]
@@ -156,7 +160,7 @@ def load_monthly_bulk(lake: Lake, staging: Staging) -> Loaded:
     )
     without = [one for one in asked if one.entity_id not in having]
     record_without_data(lake, without, WITHOUT_DATA)
-    skipped, records = _skips(requests, sites, refused, bad_fields, unfit)
+    skipped, records = _skips(requests, sites, refused, outcome, unfit)
     record_skips(lake, TABLE, LEVEL, BULK_GRANULARITY, records)
     return Loaded(
         counts=counts,
@@ -171,14 +175,14 @@ def _skips(
     requests: Sequence[DataRequest],
     sites: Mapping[str, Sequence[int]],
     refused: Mapping[int, str],
-    bad_fields: Mapping[int, Mapping[str, str]],
+    outcome: BatchState,
     unfit: Mapping[int, str],
 ) -> tuple[dict[int, str], list[Skip]]:
     """Tell the sites of which nothing is loaded, and what `coverage` says of them and of refused fields."""
     skipped: dict[int, str] = {}
     records = []
     for request in requests:
-        kept, fields = request.slice, bad_fields.get(request.entity_id, {})
+        kept, fields = request.slice, outcome.refused_fields.get(request_key(request), {})
         for site_id in sites[request.zone]:
             whole = refused.get(request.entity_id) or unfit.get(site_id)
             if whole:

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: A part is written after so many rows or seconds: memory stays flat, and a kill costs little.
-PART_ROWS = 200_000
-PART_SECONDS = 30.0
+PART_ROWS = 100_000
+PART_SECONDS = 10.0
 
 ENDPOINTS = {"site": LocusEndpoints.get_site_data, "component": LocusEndpoints.get_component_data}
 
@@ -75,11 +75,16 @@ class Measurements:
 
 @dataclass(slots=True)
 class BatchState:
-    """What is known of a batch's requests: answered fields by request, refused fields and refused entities."""
+    """What is known of a batch's requests: fields answered and refused by request, and entities refused altogether.
 
-    answered: dict[tuple[Any, ...], set[str]] = field(default_factory=dict)
-    refused_fields: dict[int, dict[str, str]] = field(default_factory=dict)
+    A field may be refused for one slice alone: a site may have none of it before its installation.
+    """
+
+    answered: dict[Key, set[str]] = field(default_factory=dict)
+    refused_fields: dict[Key, dict[str, str]] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
+    _suspects: dict[int, set[str]] = field(default_factory=dict)
+    _proven: dict[int, set[str]] = field(default_factory=dict)
 
     @classmethod
     def from_manifests(cls, manifests: Iterable[dict[str, Any]]) -> BatchState:
@@ -87,25 +92,47 @@ class BatchState:
         state = cls()
         for manifest in manifests:
             for item in manifest["answered"]:
-                key = (item["entity"], item["slice"], tuple(map(tuple, item["parameters"])))
-                state.answered.setdefault(key, set()).update(item["fields"])
-            for entity, reasons in manifest["refused_fields"].items():
-                state.refused_fields.setdefault(int(entity), {}).update(reasons)
+                state.note_answer(_item_key(item), item["fields"])
+            for item in manifest["refused_fields"]:
+                state.note_refusal(_item_key(item), item["field"], item["reason"])
             state.refused.update({int(entity): reason for entity, reason in manifest["refused"].items()})
         return state
+
+    def note_answer(self, key: Key, fields: Iterable[str]) -> None:
+        """Note that fields were answered for one slice."""
+        self.answered.setdefault(key, set()).update(fields)
+        self._proven.setdefault(key[0], set()).update(fields)
+
+    def note_refusal(self, key: Key, name: str, reason: str) -> None:
+        """Note that a field is refused for one slice."""
+        self.refused_fields.setdefault(key, {})[name] = reason
+        self._suspects.setdefault(key[0], set()).add(name)
+
+    def suspects(self, entity_id: int) -> set[str]:
+        """Name the fields that were refused for some slice of an entity and never answered."""
+        suspects = self._suspects.get(entity_id)
+        return suspects - self._proven.get(entity_id, set()) if suspects else set()
 
     def left(self, request: DataRequest) -> DataRequest | None:
         """Give the part of a request that is still to be asked, None if there is none."""
         if request.entity_id in self.refused:
             return None
-        settled = (
-            self.answered.get(_key(request), set()) | self.refused_fields.get(request.entity_id, {}).keys()
-        )
+        key = request_key(request)
+        settled = self.answered.get(key, set()) | self.refused_fields.get(key, {}).keys()
         fields = tuple(name for name in request.group.fields if name not in settled)
         return replace(request, group=FieldGroup(fields, request.group.parameters)) if fields else None
 
 
-def _key(request: DataRequest) -> tuple[Any, ...]:
+#: An entity, the begin of a slice, and the parameters of its fields.
+Key = tuple[int, str, tuple[tuple[str, str], ...]]
+
+
+def _item_key(item: dict[str, Any]) -> Key:
+    return item["entity"], item["slice"], tuple((name, value) for name, value in item["parameters"])
+
+
+def request_key(request: DataRequest) -> Key:
+    """Name a request whatever fields it asks for."""
     return request.entity_id, request.slice.start.isoformat(), request.group.parameters
 
 
@@ -171,6 +198,12 @@ def _calls(
         request = state.left(queue.popleft())
         if request is None:
             continue
+        suspects = state.suspects(request.entity_id)
+        bad = tuple(name for name in request.group.fields if name in suspects)
+        if bad and len(bad) < len(request.group.fields):  # what was refused before must not spoil the others
+            good = tuple(name for name in request.group.fields if name not in suspects)
+            queue.appendleft(replace(request, group=FieldGroup(bad, request.group.parameters)))
+            request = replace(request, group=FieldGroup(good, request.group.parameters))
         call = source.call(request)
         asked[call] = request
         yield call
@@ -184,15 +217,21 @@ def _take(
         try:
             part.add(request, outcome.answer)
         except UnfitAnswerError as error:
-            _refuse(request, f"unfit answer: {error}", state, part)
+            if request_key(request) in part.unfit:
+                _refuse(request, f"unfit answer: {error}", state, part)
+            else:  # a garbled body can be well-formed: ask once more
+                part.unfit.add(request_key(request))
+                queue.append(request)
+        else:
+            state.note_answer(request_key(request), request.group.fields)
     elif isinstance(outcome.error, BadRequestError) and len(request.group.fields) > 1:
         log.info("%s was refused with %d fields; asking for halves", request.title, len(request.group.fields))
         queue.extendleft(replace(request, group=half) for half in reversed(halve(request.group)))
     elif isinstance(outcome.error, BadRequestError):
         (name,) = request.group.fields
         log.warning("%s: field %s is refused: %s", request.title, name, outcome.error)
-        state.refused_fields.setdefault(request.entity_id, {})[name] = str(outcome.error)
-        part.refused_fields.setdefault(request.entity_id, {})[name] = str(outcome.error)
+        state.note_refusal(request_key(request), name, str(outcome.error))
+        part.refuse_field(request, name, str(outcome.error))
     else:
         _refuse(request, str(outcome.error), state, part)
 
@@ -207,6 +246,7 @@ class _Part:
 
     def __init__(self, staging: BatchStaging, turn: Turn, owner: dict[str, Any], source: Source) -> None:
         self._staging, self._turn, self._owner, self._source = staging, turn, owner, source
+        self.unfit: set[Key] = set()
         self._begin()
 
     def _begin(self) -> None:
@@ -215,7 +255,19 @@ class _Part:
         self._rows = 0
         self._since = time.monotonic()
         self.refused: dict[int, str] = {}
-        self.refused_fields: dict[int, dict[str, str]] = {}
+        self._refused_fields: list[dict[str, Any]] = []
+
+    def refuse_field(self, request: DataRequest, name: str, reason: str) -> None:
+        """Note that the API refuses one field for one slice."""
+        self._refused_fields.append(
+            {
+                "entity": request.entity_id,
+                "slice": request.slice.start.isoformat(),
+                "parameters": request.group.parameters,
+                "field": name,
+                "reason": reason,
+            }
+        )
 
     def add(self, request: DataRequest, answer: Answer) -> None:
         """Keep the closed intervals of one answer; write the part when it is full."""
@@ -248,7 +300,7 @@ class _Part:
             {
                 "answered": self._answered,
                 "refused": {str(entity): reason for entity, reason in self.refused.items()},
-                "refused_fields": {str(entity): reasons for entity, reasons in self.refused_fields.items()},
+                "refused_fields": self._refused_fields,
                 "usage": usage.to_json(),
                 "owner": self._owner,
             },

@@ -25,21 +25,31 @@ if TYPE_CHECKING:
 
 
 def refresh_inventory(
-    lake: Lake, partner_id: int, today: date, turn: Turn, *, detail_max_age_days: int
+    lake: Lake,
+    partner_id: int,
+    today: date,
+    turn: Turn,
+    *,
+    detail_max_age_days: int,
+    began: date | None = None,
 ) -> Refreshed:
     """Fetch and load the partner's lists and every detail older than `detail_max_age_days`.
 
     A refresh that the end of its turn cut short (`left` is not 0) is called again and goes on with what is left.
+
+    :param began: the day of the first of these turns, None in the first one.
     """
-    counts = refresh_lists(lake, partner_id, today, (CLIENTS, SITES, COMPONENTS), turn, max_age_days=0)
+    counts = refresh_lists(
+        lake, partner_id, today, (CLIENTS, SITES, COMPONENTS), turn, max_age_days=1 if began else 0
+    )
     sites = _ids(lake, "locus_sites", "site_id")
     components = _ids(lake, "locus_components", "component_id", measuring=True)
     wanted = [
-        *stale(lake, AVAILABLE["partner"], [partner_id], today, detail_max_age_days),
-        *stale(lake, INSTALL_INFO, sites, today, detail_max_age_days),
-        *stale(lake, MODEL_SETTINGS, sites, today, detail_max_age_days),
-        *stale(lake, AVAILABLE["site"], sites, today, detail_max_age_days),
-        *stale(lake, AVAILABLE["component"], components, today, detail_max_age_days),
+        *stale(lake, AVAILABLE["partner"], [partner_id], today, detail_max_age_days, began),
+        *stale(lake, INSTALL_INFO, sites, today, detail_max_age_days, began),
+        *stale(lake, MODEL_SETTINGS, sites, today, detail_max_age_days, began),
+        *stale(lake, AVAILABLE["site"], sites, today, detail_max_age_days, began),
+        *stale(lake, AVAILABLE["component"], components, today, detail_max_age_days, began),
     ]
     result = refresh_details(lake, wanted, today, turn)
     result.counts = {**counts, **result.counts}

@@ -7,13 +7,15 @@ that nothing is asked that is fresh, and a turn in the slot that ended early is 
 from __future__ import annotations
 
 import logging
+import random
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.api.errors import ConfigurationError, RefusedError
 from locus_stem.api.locus import LocusEndpoints
+from locus_stem.pipelines.slot import UnansweredError
 from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.coverage import Fetch, last_fetches, record_fetches
 from locus_stem.tables.objects import load_data_available, load_objects
@@ -80,7 +82,7 @@ class Refreshed:
 
     counts: dict[str, LoadCounts]
     refused: dict[tuple[str, int], str]
-    left: int = 0
+    left: list[Wanted] = field(default_factory=list)
 
 
 def refresh_lists(
@@ -102,6 +104,10 @@ def refresh_lists(
             raise ConfigurationError(
                 f"partner_id={partner_id} is refused; allowed is the id of a partner that the account may read. {error}"
             ) from error
+        if not objects:
+            log.warning(
+                "%s: the API lists nothing; all that the table holds counts as removed", listing.table
+            )
         counts[listing.table] = load_objects(lake, listing.table, objects, complete=True, today=today)
         record_fetches(lake, listing.table, [Fetch("partner", str(partner_id), today)])
         log.info("%s: %d listed, %s", listing.table, len(objects), counts[listing.table])
@@ -109,11 +115,21 @@ def refresh_lists(
 
 
 def stale(
-    lake: Lake, detail: Detail, entity_ids: Collection[int], today: date, max_age_days: int
+    lake: Lake,
+    detail: Detail,
+    entity_ids: Collection[int],
+    today: date,
+    max_age_days: int,
+    began: date | None = None,
 ) -> list[Wanted]:
-    """Choose the entities whose detail was last asked for `max_age_days` days ago or longer, or never."""
+    """Choose the entities whose detail was last asked for `max_age_days` days ago or longer, or never.
+
+    :param began: the day on which this refresh had its first turn: what has been asked since then is fresh.
+    """
     last = last_fetches(lake, detail.table)
     newest = today - timedelta(days=max_age_days)
+    if began is not None:
+        newest = min(newest, began - timedelta(days=1))
     asked = {entity_id: last.get((detail.entity_type, str(entity_id))) for entity_id in sorted(entity_ids)}
     return [
         Wanted(detail, entity_id) for entity_id, fetch in asked.items() if not fetch or fetch.day <= newest
@@ -125,7 +141,7 @@ def refresh_available(
 ) -> Refreshed:
     """Fetch what data entities have where that isn't known yet, and again where it was refused the last time.
 
-    :return: `left` counts those about which nothing is known yet; `refused` holds the last refusal of each other.
+    :return: `left` are those about which nothing is known yet; `refused` holds the last refusal of each other.
     """
     detail = AVAILABLE[entity_type]
     last = last_fetches(lake, detail.table)
@@ -133,35 +149,43 @@ def refresh_available(
     new = [Wanted(detail, entity_id) for entity_id, fetch in asked.items() if fetch is None]
     again = {entity_id: fetch.skipped for entity_id, fetch in asked.items() if fetch and fetch.skipped}
     result = refresh_details(lake, [*new, *(Wanted(detail, entity_id) for entity_id in again)], today, turn)
-    unasked = sorted(again)[len(again) - result.left :] if result.left <= len(again) else sorted(again)
-    result.refused.update({(entity_type, entity_id): str(again[entity_id]) for entity_id in unasked})
-    result.left = max(0, result.left - len(again))
+    unasked = {item.entity_id for item in result.left}
+    kept = {(entity_type, entity_id): str(again[entity_id]) for entity_id in again if entity_id in unasked}
+    result.refused.update(kept)
+    result.left = [item for item in result.left if item.entity_id not in again]
     return result
 
 
 def refresh_details(lake: Lake, wanted: Sequence[Wanted], today: date, turn: Turn) -> Refreshed:
     """Fetch details one request after another and load them, until done or the turn is over.
 
-    An entity that the API refuses is remembered as asked today and named in the result.
+    An entity that the API refuses is remembered as asked today and named in the result. The order is shuffled, so
+    that one for which the API always fails doesn't keep the others from being asked in the next turn.
+
+    :raises UnansweredError: the whole turn has brought nothing.
     """
     by_call = {item.detail.call(item.entity_id): item for item in wanted}
-    queue = deque(by_call)
+    queue = deque(random.sample(list(by_call), len(by_call)))
     result = Refreshed({}, {})
     taken: list[tuple[Wanted, Any]] = []
     done = 0
-    for outcome in turn.answers(_until_over(queue, turn)):
-        item = by_call[outcome.call]
-        if outcome.answer is None:
-            log.warning("%s %d: %s", item.detail.entity_type, item.entity_id, outcome.error)
-            result.refused[item.detail.entity_type, item.entity_id] = str(outcome.error)
-        taken.append((item, outcome.answer.payload if outcome.answer else None))
-        done += 1
-        turn.progress("details of sites and components", done, len(wanted))
-        if len(taken) >= COMMIT_EVERY:
-            _load(lake, taken, today, result)
-            taken = []
-    _load(lake, taken, today, result)
-    result.left = len(wanted) - done
+    try:
+        for outcome in turn.answers(_until_over(queue, turn)):
+            item = by_call.pop(outcome.call)
+            if outcome.answer is None:
+                log.warning("%s %d: %s", item.detail.entity_type, item.entity_id, outcome.error)
+                result.refused[item.detail.entity_type, item.entity_id] = str(outcome.error)
+            taken.append((item, outcome.answer.payload if outcome.answer else None))
+            done += 1
+            turn.progress("details of sites and components", done, len(wanted))
+            if len(taken) >= COMMIT_EVERY:
+                _load(lake, taken, today, result)
+                taken = []
+    finally:
+        _load(lake, taken, today, result)
+    result.left = list(by_call.values())
+    if len(queue) < len(wanted) and not done:
+        raise UnansweredError(result.left[0].detail.call(result.left[0].entity_id).path, turn.usage())
     return result
 
 

@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from locus_stem.pipelines.extract import BatchState
+from locus_stem.pipelines.extract import BatchState, request_key
 from locus_stem.planning.backfill import DataRequest
 from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.coverage import Skip, record_coverage, record_skips
 from locus_stem.tables.measurements import Asked, load_measurements
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
     from locus_stem.tables.lake import Lake
     from locus_stem.tables.staging import Staging
@@ -54,14 +54,15 @@ def load_backfill(lake: Lake, staging: Staging) -> Loaded:
     """
     plan = staging.read_json("plan.json")
     requests, manifests = answered(staging, plan["batches"])
-    skipped, bad_fields = refusals(requests, manifests)
-    asked = _asked(manifests, skipped, bad_fields)
+    outcome = BatchState.from_manifests(manifests)
+    skipped, bad_fields = refusals(requests, outcome)
+    asked = _asked(manifests, skipped)
     parts = [manifest["part"] for manifest in manifests if manifest["part"]]
     table, granularity, level = plan["table"], plan["granularity"], plan["level"]
     log.info("Loading %d part(s) of %d slices into %s", len(parts), len(asked), table)
     counts = load_measurements(lake, table, granularity, parts, asked)
     record_coverage(lake, table, level, granularity, parts, asked)
-    record_skips(lake, table, level, granularity, _skip_records(requests, skipped, bad_fields))
+    record_skips(lake, table, level, granularity, _skip_records(requests, skipped, outcome))
     return Loaded(
         counts=counts,
         entities=len({request.entity_id for request in requests}),
@@ -84,7 +85,7 @@ def answered(staging: Staging, batches: int) -> tuple[list[DataRequest], list[di
         if left:
             raise IncompleteBatchError(
                 f"batch {number} lacks {len(left)} answer(s), the first: {left[0].title}; "
-                "nothing was loaded. Clear the failed extract task: it goes on where it stopped"
+                f"nothing was loaded. Clear the extract task of map index {number}: it goes on where it stopped"
             )
         requests += mine
         manifests += written
@@ -92,40 +93,39 @@ def answered(staging: Staging, batches: int) -> tuple[list[DataRequest], list[di
 
 
 def refusals(
-    requests: Sequence[DataRequest], manifests: Sequence[dict[str, Any]]
+    requests: Sequence[DataRequest], outcome: BatchState
 ) -> tuple[dict[int, str], dict[int, dict[str, str]]]:
-    """Tell refused entities from refused fields: an entity all of whose fields are refused is refused itself."""
-    outcome = BatchState.from_manifests(manifests)
-    fields: dict[int, set[str]] = {}
-    for request in requests:
-        fields.setdefault(request.entity_id, set()).update(request.group.fields)
+    """Tell refused entities from refused fields: an entity of which nothing was answered is refused itself."""
+    heard: dict[int, set[str]] = {}
+    for key, names in outcome.answered.items():
+        heard.setdefault(key[0], set()).update(names)
     skipped = dict(outcome.refused)
-    bad_fields = {}
-    for entity, reasons in outcome.refused_fields.items():
-        if fields[entity] <= reasons.keys():
-            skipped.setdefault(entity, next(iter(reasons.values())))
-        elif entity not in skipped:
-            bad_fields[entity] = reasons
-    return skipped, bad_fields
+    fields: dict[int, dict[str, str]] = {}
+    for request in requests:
+        for name, reason in outcome.refused_fields.get(request_key(request), {}).items():
+            if request.entity_id not in heard:
+                skipped.setdefault(request.entity_id, reason)
+            elif request.entity_id not in skipped:
+                part = f" from {request.slice.start:%Y-%m-%d}" if name in heard[request.entity_id] else ""
+                fields.setdefault(request.entity_id, {})[name + part] = reason
+    return skipped, fields
 
 
-def _asked(
-    manifests: Sequence[dict[str, Any]], skipped: dict[int, str], bad_fields: dict[int, dict[str, str]]
-) -> list[Asked]:
+def _asked(manifests: Sequence[dict[str, Any]], skipped: dict[int, str]) -> list[Asked]:
     """Give the scope in which the table must equal the answers: entity, fields and closed window of each slice.
 
     Requests for the same slice that were sent on both sides of an interval's end give the window that both saw.
     """
     return [
         Asked(item["entity"], item["site"], item["zone"], fields, start, end)
-        for item, fields, start, end in windows(manifests, skipped, bad_fields)
+        for item, fields, start, end in windows(manifests, skipped)
     ]
 
 
 def windows(
-    manifests: Sequence[dict[str, Any]], skipped: Container[int], bad_fields: Mapping[int, Mapping[str, str]]
+    manifests: Sequence[dict[str, Any]], skipped: Container[int]
 ) -> Iterator[tuple[dict[str, Any], tuple[str, ...], datetime, datetime]]:
-    """Give of each answer what the manifest says of it, its fields that no answer refused, and its closed window."""
+    """Give of each answer what the manifest says of it, its fields, and its closed window."""
     ends: dict[tuple[int, str], datetime] = {}
     items = [item for manifest in manifests for item in manifest["answered"] if item["entity"] not in skipped]
     for item in items:
@@ -133,18 +133,17 @@ def windows(
         end = datetime.fromisoformat(item["end"])
         ends[key] = min(end, ends.get(key, end))
     for item in items:
-        fields = tuple(f for f in item["fields"] if f not in bad_fields.get(item["entity"], {}))
         start, end = datetime.fromisoformat(item["slice"]), ends[item["entity"], item["slice"]]
-        if fields and start < end:
-            yield item, fields, start, end
+        if start < end:
+            yield item, tuple(item["fields"]), start, end
 
 
 def _skip_records(
-    requests: Sequence[DataRequest], skipped: dict[int, str], bad_fields: dict[int, dict[str, str]]
+    requests: Sequence[DataRequest], skipped: dict[int, str], outcome: BatchState
 ) -> list[Skip]:
     records = []
     for request in requests:
-        reasons = bad_fields.get(request.entity_id, {})
+        reasons = outcome.refused_fields.get(request_key(request), {})
         for name in request.group.fields:
             reason = skipped.get(request.entity_id) or reasons.get(name)
             if reason:

@@ -9,6 +9,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.pipelines.knowledge import (
@@ -22,13 +23,13 @@ from locus_stem.pipelines.knowledge import (
 from locus_stem.pipelines.slot import Usage
 from locus_stem.planning.backfill import chosen_entities, plan_backfill
 from locus_stem.planning.batches import batches
-from locus_stem.planning.params import BackfillParams, ParamError
+from locus_stem.planning.params import LONGEST_REACH_BACK, BackfillParams, ParamError
 from locus_stem.tables.asked import unstorable
-from locus_stem.tables.coverage import last_day
+from locus_stem.tables.coverage import last_days
 from locus_stem.tables.staging import Staging, StagingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from locus_stem.pipelines.slot import Turn
     from locus_stem.planning.backfill import BackfillPlan, DataRequest
@@ -76,24 +77,20 @@ def plan_daily_backfill(
     turn: Turn,
     *,
     scheduled: bool,
+    try_number: int = 1,
 ) -> Planned:
     """Plan one run of the backfill and write its batches.
 
     Asked of the API is only what the lake doesn't have fresh: the lists, and what data new entities have.
 
     :param run_day: the UTC date of the run's data interval.
+    :param try_number: the task's, for the table `runs`.
     :param scheduled: a scheduled run reaches back to the last day that `coverage` shows, at most 31 days.
     :return: `left` is not 0 where the turn ended before all was known: then it is called again.
     :raises locus_stem.planning.params.ParamError: a param is wrong; no data request has been made.
     """
-    granularity = str(raw_params.get("granularity") or "hourly")
-    table = TABLES.get(str(raw_params.get("level") or "site"), "locus_site_data")
-    params = BackfillParams.from_raw(
-        raw_params,
-        day=run_day,
-        last_covered=last_day(lake, table, granularity) if scheduled else None,
-        scheduled=scheduled,
-    )
+    params = BackfillParams.from_raw(raw_params, day=run_day, last_covered=None, scheduled=scheduled)
+    table = TABLES[params.level]
     today = datetime.now(UTC).date()
     listings = (SITES, CLIENTS) if params.level == "site" else (SITES, CLIENTS, COMPONENTS)
     refresh_lists(lake, partner_id, today, listings, turn, max_age_days=LISTS_MAX_AGE_DAYS)
@@ -103,9 +100,11 @@ def plan_daily_backfill(
     chosen = [entity.entity_id for entity in chosen_entities(params, sites, components).entities]
     refreshed = refresh_available(lake, params.level, chosen, today, turn)
     if refreshed.left:
-        log.info("The slot is given back to others; what %d entities have is left to ask for", refreshed.left)
+        log.info(
+            "The slot is given back to others; what %d entities have is left to ask for", len(refreshed.left)
+        )
         add_usage(lake, run_scope, turn.usage())
-        return Planned(None, left=refreshed.left)
+        return Planned(None, left=len(refreshed.left))
     if chosen and len(refreshed.refused) == len(chosen):
         reason = next(iter(refreshed.refused.values()))
         raise NothingAllowedError(
@@ -119,6 +118,7 @@ def plan_daily_backfill(
         clients=lake.read("locus_clients").to_pylist(),
         available=available,
         now=datetime.now(UTC),
+        start_of=_reach_back(lake, table, params, raw_params, run_day) if scheduled else None,
     )
     for note in (
         *plan.notes,
@@ -127,7 +127,30 @@ def plan_daily_backfill(
         log.warning("%s", note)
     refused = {str(entity): reason for (_, entity), reason in refreshed.refused.items()}
     usage = add_usage(lake, run_scope, turn.usage())
-    return _write(lake, plan, params, run_scope, {"refused": refused, "left_out": left_out}, usage)
+    return _write(
+        lake, plan, params, run_scope, {"refused": refused, "left_out": left_out}, usage, try_number
+    )
+
+
+def _reach_back(
+    lake: Lake, table: str, params: BackfillParams, raw_params: Mapping[str, Any], run_day: date
+) -> Callable[[int, Sequence[str]], date]:
+    """Tell where each entity begins: at the last day before a hole in any of its fields, so that none is left.
+
+    A field that has no day yet, as of a new entity, begins with the run's range.
+    """
+    every_date = params.granularity not in {"monthly", "yearly"}
+    days = last_days(lake, table, params.granularity, run_day - LONGEST_REACH_BACK if every_date else None)
+
+    @cache
+    def start_after(last: date) -> date:
+        return BackfillParams.from_raw(raw_params, day=run_day, last_covered=last, scheduled=True).start
+
+    def start_of(entity_id: int, fields: Sequence[str]) -> date:
+        known = days.get(str(entity_id), {})
+        return start_after(min((known[name] for name in fields if name in known), default=run_day))
+
+    return start_of
 
 
 def _available(lake: Lake, params: BackfillParams, table: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
@@ -175,6 +198,7 @@ def _write(
     run_scope: str,
     excluded: Mapping[str, Mapping[str, str]],
     usage: Usage,
+    try_number: int,
 ) -> Planned:
     contents = {
         "table": TABLES[params.level],
@@ -188,6 +212,7 @@ def _write(
         "chosen_with": "site_ids or component_ids",
         "skipped": {str(item.entity.entity_id): item.reason for item in plan.skipped},
         **excluded,
+        "try_number": try_number,
         "usage": usage.to_json(),
     }
     return write_plan(lake, run_scope, plan.requests, contents)

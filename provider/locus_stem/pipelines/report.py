@@ -41,7 +41,7 @@ def report_backfill(
     :param run: dag_id and run_id.
     """
     plan = staging.read_json("plan.json")
-    tasks: dict[tuple[Any, ...], Usage] = {("plan", -1, 1): Usage.from_json(plan["usage"])}
+    tasks: dict[tuple[Any, ...], Usage] = {("plan", -1, plan["try_number"]): Usage.from_json(plan["usage"])}
     extracting = Usage()
     for number in range(plan["batches"]):
         for manifest in staging.batch(number).manifests():
@@ -51,7 +51,7 @@ def report_backfill(
             extracting += usage
     record_runs(lake, [_row(run, key, usage) for key, usage in tasks.items()])
     if loaded:
-        record_runs(lake, [_row(run, ("load", -1, 1), Usage(), loaded)])
+        record_runs(lake, [_row(run, ("load", -1, loaded.get("try_number", 1)), Usage(), loaded)])
     text = _text(plan, extracting, sum(tasks.values(), Usage()), loaded)
     return Report(text, loaded is not None or not plan["batches"], _failure(plan, loaded))
 
@@ -75,7 +75,7 @@ def record_turn(lake: Lake, owner: Mapping[str, Any], usage: Usage, refreshed: R
         ),
     ]
     if refreshed.left:
-        lines.append(f"{refreshed.left} details are left; the slot is given back to others in between")
+        lines.append(f"{len(refreshed.left)} details are left; the slot is given back to others in between")
     return lines
 
 
@@ -106,15 +106,18 @@ def _text(plan: Mapping[str, Any], extracting: Usage, total: Usage, loaded: Mapp
         f"planned: {plan['requests']} requests for {plan['entities']} entities in {plan['batches']} batches, "
         f"about {plan['requests'] * plan['seconds_a_request']:.0f} s of API time",
     ]
-    if plan["plan_only"]:
-        return "\n".join([*lines, "plan_only: nothing was asked for and nothing loaded"])
     wall = extracting.wall_seconds
+    api_time = f"API time: {total.api_seconds:.1f} s"
+    if wall:
+        share = extracting.api_seconds / wall
+        api_time += f", of it {extracting.api_seconds:.1f} s in {wall:.1f} s of extracting ({share:.0%})"
     lines += [
         f"requests: {total.requests} ({_statuses(total)}), retries: {total.retries}, "
         f"429s: {total.by_status.get('429', 0)}",
-        f"API time: {total.api_seconds:.1f} s"
-        + (f"; {extracting.api_seconds / wall:.0%} of the {wall:.1f} s that extracting took" if wall else ""),
+        api_time,
     ]
+    if plan["plan_only"]:
+        lines.append("plan_only: no measurements were asked for and nothing was loaded")
     if loaded is None:
         return "\n".join([*lines, "rows: nothing was loaded"])
     lines.append(f"rows: {LoadCounts(**loaded['counts'])}")

@@ -13,8 +13,8 @@ from locus_stem.planning.slices import Slice, slices
 from locus_stem.planning.zones import site_zones
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import datetime
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import date, datetime
 
     from locus_stem.planning.params import BackfillParams
 
@@ -43,6 +43,7 @@ def plan_backfill(
     clients: Iterable[Mapping[str, Any]],
     available: Iterable[Mapping[str, Any]],
     now: datetime,
+    start_of: Callable[[int, Sequence[str]], date] | None = None,
 ) -> BackfillPlan:
     """Plan the requests of a backfill.
 
@@ -51,6 +52,7 @@ def plan_backfill(
     :param clients: rows of ``locus_clients`` (client_id, tz)
     :param available: rows of ``locus_data_available`` of the chosen entities at least
     :param now: aware; intervals still open then are not asked
+    :param start_of: from an entity's id and fields to its own first date, where some reach back further
     :raises ParamError: for unknown ids, and for fields that no chosen entity has at this granularity
     """
     sites = list(sites)
@@ -62,7 +64,7 @@ def plan_backfill(
     by_id = {int(row["site_id"]): row for row in sites}
     chosen_sites = sorted({entity.site_id for entity in chosen.entities})
     zones, notes = site_zones((by_id.get(site_id, {"site_id": site_id}) for site_id in chosen_sites), clients)
-    cut: dict[str, list[Slice]] = {}
+    cut: dict[tuple[str, date], list[Slice]] = {}
     requests: list[DataRequest] = []
     skipped = list(chosen.skipped)
     unclosed = 0
@@ -72,14 +74,16 @@ def plan_backfill(
             skipped.append(Skipped(entity, _why_none(fields[entity], params)))
             continue
         zone = zones[entity.site_id]
-        if zone not in cut:
-            cut[zone] = slices(params.start, params.end, zone, params.granularity, now)
-        unclosed += not cut[zone]
+        names = [name for group in groups for name in group.fields]
+        start = start_of(entity.entity_id, names) if start_of else params.start
+        if (zone, start) not in cut:
+            cut[zone, start] = slices(start, params.end, zone, params.granularity, now)
+        unclosed += not cut[zone, start]
         requests += [
             DataRequest(
                 entity.entity_type, entity.entity_id, entity.site_id, zone, params.granularity, time, group
             )
-            for time in cut[zone]
+            for time in cut[zone, start]
             for group in groups
         ]
     if unclosed:

@@ -52,11 +52,11 @@ def slices(start: date, end: date, zone: str, granularity: str, now: datetime) -
         return []
     if not is_below_daily(granularity):
         return _local_slices(first, last, zone, limit(granularity))
-    longest = limit(granularity) or last - first
-    # half an hour before the first full hour (Asia/Kolkata) must not cost a request of its own
-    begin = aligned if _count(aligned, last, longest) < _count(first, last, longest) else first
-    cuts = [begin + longest * number for number in range(_count(begin, last, longest))]
-    return [_utc_slice(at, min(at + longest, last)) for at in cuts]
+    # whole intervals are asked: at half past (midnight in Asia/Kolkata) an hour would be cut in two
+    after = first_start(last, zone, granularity)
+    longest = limit(granularity) or after - aligned
+    cuts = [aligned + longest * number for number in range(_count(aligned, after, longest))]
+    return [_utc_slice(at, min(at + longest, after)) for at in cuts]
 
 
 def month_slices(start: date, end: date, zone: str, months: int, now: datetime) -> list[Slice]:

@@ -39,7 +39,7 @@ EPILOG = f"""\
 faults: --fault KIND=RATE, again for each kind. RATE is from 0 to 1; kinds are
   {", ".join(RATE_FAULTS[:8])},
   {", ".join(RATE_FAULTS[8:])};
-  or forbidden=ID (403), gone=ID (404), bad-request=ID (400 for its data), bad-field=SHORT_NAME (400).
+  or forbidden=ID (403), gone=ID (404), bad-request=ID or ID@START (400 for its data), bad-field=SHORT_NAME (400).
 controls: GET /_sandbox/log and /_sandbox/stats, POST /_sandbox/reset, /_sandbox/revoke, and /_sandbox/revise
   with {{"entity_type": "site", "entity_id": 3000001, "start": "2025-01-01T00:00:00+00:00", "end": "...",
   "factor": 1.1}}

@@ -54,7 +54,7 @@ class LocusRoutes:
         if entity_id in self._refused["gone"]:
             raise Refusal(404)
         if is_data:
-            if entity_id in self._refused["bad-request"]:
+            if {entity_id, f"{entity_id}@{dict(pairs).get('start')}"} & self._refused["bad-request"]:
                 raise Refusal(400)
             for name in self._refused["bad-field"].intersection(dict(pairs).get("fields", "").split(",")):
                 raise Refusal(400, f"Field not available: {name}")

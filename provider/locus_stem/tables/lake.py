@@ -21,17 +21,35 @@ if TYPE_CHECKING:
 
     from deltalake import DeltaTable
 
-__all__ = ["Lake", "LakeError"]
+__all__ = ["Lake", "LakeError", "LakeUnavailableError"]
 
 ALLOWED = (
     "allowed are file:///absolute/folder, s3://bucket/folder, gs://bucket/folder and "
     "abfss://container@account.dfs.core.windows.net/folder"
+)
+#: What object stores answer where the address or the keys are wrong; anything else may pass.
+FINAL_MARKS = (
+    "NO_SUCH",
+    "NOSUCH",
+    "NOT_FOUND",
+    "NOT FOUND",
+    "ACCESS_DENIED",
+    "ACCESS DENIED",
+    "FORBIDDEN",
+    "INVALID",
+    "SIGNATURE",
+    "CREDENTIALS",
+    "HTTP STATUS 40",
 )
 CLOUD_SCHEMES = ("s3", "gs", "abfss")
 
 
 class LakeError(ValueError):
     """The lake can't be used; the message names its address, what is wrong and what is allowed."""
+
+
+class LakeUnavailableError(OSError):
+    """The lake's storage fails; later it may work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +146,7 @@ class Lake:
         """Write a probe file into the lake and remove it again.
 
         :raises LakeError: the address is wrong, or nothing can be written there
+        :raises LakeUnavailableError: an object store fails for another reason
         """
         parts = self._checked_parts()
         if parts.scheme == "file":
@@ -139,6 +158,10 @@ class Lake:
                 stream.write(b"probe")
             filesystem.delete_file(probe)
         except (OSError, pa.ArrowException) as error:
+            if parts.scheme != "file" and not any(mark in str(error).upper() for mark in FINAL_MARKS):
+                raise LakeUnavailableError(
+                    f"lake {self.uri}: the storage doesn't answer as it should ({error})"
+                ) from error
             raise LakeError(
                 f"lake {self.uri}: a file can't be written and removed there ({error}); give this machine "
                 f"write access or another address; {ALLOWED}"

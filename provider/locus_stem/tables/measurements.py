@@ -53,6 +53,7 @@ def load_measurements(
     if not scope.fields:
         return LoadCounts()
     check_field_names(scope.fields, ())
+    limits = limits.for_fields(len(scope.fields))
     staged = StagedRows(lake, parts, scope.fields)
     staged_rows = staged.counts(scope.entities)
     first, last = (instant_of(end).date() for end in scope.span())

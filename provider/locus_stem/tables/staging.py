@@ -119,16 +119,16 @@ class BatchStaging:
         another try's manifest vouches for.
         """
         lake = self.staging.lake
-        place = len(self._manifest_paths())
+        place, mark = len(self._manifest_paths()), uuid.uuid4().hex[:8]
         part = None
         if rows is not None:
             sink = pa.BufferOutputStream()
             pq.write_table(rows, sink, row_group_size=ROW_GROUP_ROWS)
-            path = f"{self._folder()}/part-{place:05d}-{uuid.uuid4().hex[:8]}.parquet"
+            path = f"{self._folder()}/part-{place:05d}-{mark}.parquet"
             _write(lake, path, sink.getvalue())
             part = f"{lake.uri}/{path}"
         whole = {**manifest, "part": part}
-        _write(lake, f"{self._folder()}/manifest-{place:05d}.json", json.dumps(whole).encode())
+        _write(lake, f"{self._folder()}/manifest-{place:05d}-{mark}.json", json.dumps(whole).encode())
         return whole
 
     def manifests(self) -> list[dict[str, Any]]:
@@ -153,7 +153,7 @@ class BatchStaging:
         batch = filesystem.get_file_info(
             pyarrow.fs.FileSelector(f"{base}/{self._folder()}", allow_not_found=True)
         )
-        return sorted(info.path for info in batch if re.fullmatch(r"manifest-\d+\.json", info.base_name))
+        return sorted(info.path for info in batch if re.fullmatch(r"manifest-\d+-\w+\.json", info.base_name))
 
     def _folder(self) -> str:
         return f"{self.staging._folder()}/{self.number:05d}"

@@ -13,6 +13,7 @@ from locus_stem.api.granularity import INTERVAL_GRANULARITIES
 from locus_stem.demo.compare import Loaded, measured
 from locus_stem.pipelines.plan import plan_daily_backfill
 from locus_stem.pipelines.slot import Turn, UnansweredError
+from locus_stem.planning.backfill import DataRequest
 from locus_stem.planning.params import ParamError
 from locus_stem.sandbox.options import Fault
 from locus_stem.tables.objects import load_data_available
@@ -301,9 +302,11 @@ def test_runs_counts_every_turn_of_planning(plant):
 
 
 def test_a_turns_end_cuts_a_wait_off_and_what_was_answered_stays(plant):
-    plant = plant(sites=4, turn_seconds=1.5, faults=(Fault("503", 1.0),), fault_streak=1)
+    plant = plant(sites=4, faults=(Fault("503", 1.0),), fault_streak=1)
+    planned = plant.plan(BERLIN_DST)
+    plant.turn_seconds = 1.5
     began = time.monotonic()
-    turns = plant.extract(plant.plan(BERLIN_DST))
+    turns = plant.extract(planned)
     plant.load()
     span = Loaded("site", "hourly", BERLIN_DST - timedelta(days=7), BERLIN_DST + timedelta(days=1), AFTER)
     assert plant.differences(span) == []
@@ -322,3 +325,38 @@ def test_an_api_that_fails_for_longer_than_five_minutes_of_turns_is_given_up(pla
     plant.spoil_with(Fault("503", 1.0), streak=10**6)
     with pytest.raises(UnansweredError, match=r"no answer in \d+ s \(\d+ x 503\)"):
         plant.extract(planned)
+
+
+def test_a_slice_that_is_refused_does_not_take_the_entitys_other_slices_with_it(plant):
+    plant = plant(sites=2)
+    plant.inventory()
+    site = plant.fleet.site_ids[0]
+    planned = plant.plan(BERLIN_DST, start="2025-08-01", end="2025-10-27", site_ids=[site])
+    first = DataRequest.from_json(plant.staging.read_json("batch-0000.json")[0])
+    plant.spoil_with(Fault("bad-request", target=f"{site}@{first.slice.query_start}"))
+    plant.extract(planned)
+    loaded = plant.load()
+    assert loaded["skipped"] == {}
+    assert {name.partition(" ")[2] for name in loaded["skipped_fields"][str(site)]} == {"from 2025-08-01"}
+    held = plant.lake.read("locus_site_data").column("local_date").to_pylist()
+    assert date(2025, 8, 31) <= min(held) <= date(2025, 9, 2)
+
+
+def test_a_scheduled_run_heals_what_a_run_by_hand_for_one_site_left_out(plant):
+    plant = plant(sites=2)
+    plant.backfill(date(2025, 10, 1), scheduled=True)
+    plant.backfill(
+        date(2025, 10, 19), start="2025-10-19", end="2025-10-20", site_ids=[plant.fleet.site_ids[0]]
+    )
+    plant.backfill(date(2025, 10, 20), scheduled=True)
+    assert plant.differences(Loaded("site", "hourly", date(2025, 9, 24), date(2025, 10, 21), AFTER)) == []
+
+
+def test_a_scheduled_run_heals_what_a_refusal_left_out(plant):
+    plant = plant(sites=2)
+    plant.backfill(date(2025, 10, 1), scheduled=True)
+    plant.forbid(plant.fleet.site_ids[0])
+    plant.backfill(date(2025, 10, 12), scheduled=True)
+    plant.forgive()
+    plant.backfill(date(2025, 10, 20), scheduled=True)
+    assert plant.differences(Loaded("site", "hourly", date(2025, 9, 24), date(2025, 10, 21), AFTER)) == []

@@ -181,7 +181,7 @@ def test_a_field_with_the_name_of_a_key_is_refused(bench, name):
 def test_fields_that_differ_only_in_case_are_refused_before_anything_is_written(bench):
     load(bench, [bench.stage([(1, 0, {"W_avg": 1.0})])], [asked(1, ["W_avg"], 0, 1)])
     version = bench.version(TABLE)
-    with pytest.raises(FieldNameError, match="differ only in case"):
+    with pytest.raises(FieldNameError, match="differs only in case"):
         load(bench, [bench.stage([(1, 0, {"w_avg": 1.0})])], [asked(1, ["w_avg"], 0, 1)])
     assert bench.version(TABLE) == version
 
