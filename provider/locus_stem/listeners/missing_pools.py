@@ -47,16 +47,24 @@ def _needed(dag_run: DagRun) -> dict[str, PoolDefault]:
 
 def _make_missing(needed: dict[str, PoolDefault], session: Session) -> None:
     from airflow.models.pool import Pool
-    from sqlalchemy import select
+    from sqlalchemy import insert, select
     from sqlalchemy.exc import IntegrityError
 
     there = set(session.scalars(select(Pool.pool).where(Pool.pool.in_(needed))))
+    connection = session.connection()
     for name in sorted(needed.keys() - there):
         default = needed[name]
-        pool = Pool(pool=name, slots=default.slots, description=default.description, include_deferred=False)
+        row = {
+            "pool": name,
+            "slots": default.slots,
+            "description": default.description,
+            "include_deferred": False,
+        }
         try:
-            with session.begin_nested():  # a failure must not spoil the scheduler's own transaction
-                session.add(pool)
+            # A failure must not spoil the scheduler's transaction, and its session lets nobody else commit: so the
+            # savepoint is the connection's.
+            with connection.begin_nested():
+                connection.execute(insert(Pool).values(**row))
         except IntegrityError:
             continue  # another scheduler, or a user, was quicker
         log.warning(
