@@ -5,24 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from locus_stem.operators.pipeline import (
-    STAGING_KEY,
     LoadBackfillOperator,
     LocusExtractOperator,
-    LocusOperator,
+    LocusPlanBackfillOperator,
 )
 from locus_stem.operators.run_day import closed_as_of
-from locus_stem.operators.turns import final_errors, give_slot_back
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from locus_stem.pipelines.extract import Source
     from locus_stem.pipelines.load import Loaded
+    from locus_stem.pipelines.plan import Planned
+    from locus_stem.pipelines.slot import Turn
     from locus_stem.tables.lake import Lake
     from locus_stem.tables.staging import Staging
 
 
-class LocusPlanBulkOperator(LocusOperator):
+class LocusPlanBulkOperator(LocusPlanBackfillOperator):
     """Turn the run's params into one bulk request for each zone and 12 months, written to staging in batches.
 
     The run's params are those of the DAG ``locus_monthly_bulk``.
@@ -30,32 +30,21 @@ class LocusPlanBulkOperator(LocusOperator):
     :return: the batches' addresses; an extract task each.
     """
 
-    def execute(self, context: Context) -> list[str]:
-        """Plan and write the batches."""
+    def plan(self, lake: Lake, partner_id: int, turn: Turn, context: Context) -> Planned:
+        """Plan the run."""
         from locus_stem.pipelines.bulk import plan_monthly_bulk
         from locus_stem.pipelines.plan import scope
-        from locus_stem.pipelines.slot import Turn
 
         dag_run = context["dag_run"]
-        with final_errors():
-            hook, lake = self.hook(), self.lake()
-            lake.check()
-            partner_id = hook.partner_id
-            with hook.get_conn() as client:
-                turn = Turn(client)
-                planned = plan_monthly_bulk(
-                    lake,
-                    context["params"],
-                    partner_id,
-                    scope(dag_run.dag_id, dag_run.run_id),
-                    closed_as_of(context),
-                    turn,
-                    try_number=context["ti"].try_number,
-                )
-        if planned.staging is None:
-            give_slot_back(turn.wait_left)
-        context["ti"].xcom_push(key=STAGING_KEY, value=planned.staging)
-        return planned.batches
+        return plan_monthly_bulk(
+            lake,
+            context["params"],
+            partner_id,
+            scope(dag_run.dag_id, dag_run.run_id),
+            closed_as_of(context),
+            turn,
+            try_number=context["ti"].try_number,
+        )
 
 
 class LocusExtractBulkOperator(LocusExtractOperator):

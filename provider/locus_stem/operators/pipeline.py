@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from locus_stem.pipelines.extract import Source
     from locus_stem.pipelines.load import Loaded
+    from locus_stem.pipelines.plan import Planned
     from locus_stem.pipelines.slot import Turn
     from locus_stem.tables.lake import Lake
     from locus_stem.tables.staging import Staging
@@ -114,30 +115,35 @@ class LocusPlanBackfillOperator(LocusOperator):
 
     def execute(self, context: Context) -> list[str]:
         """Plan and write the batches."""
-        from locus_stem.pipelines.plan import plan_daily_backfill, scope
         from locus_stem.pipelines.slot import Turn
 
-        dag_run = context["dag_run"]
         with final_errors():
             hook, lake = self.hook(), self.lake()
             lake.check()
             partner_id = hook.partner_id
             with hook.get_conn() as client:
                 turn = Turn(client)
-                planned = plan_daily_backfill(
-                    lake,
-                    context["params"],
-                    partner_id,
-                    scope(dag_run.dag_id, dag_run.run_id),
-                    run_day(context),
-                    turn,
-                    scheduled=dag_run.run_type == "scheduled",
-                    try_number=context["ti"].try_number,
-                )
+                planned = self.plan(lake, partner_id, turn, context)
         if planned.staging is None:
             give_slot_back(turn.wait_left)
         context["ti"].xcom_push(key=STAGING_KEY, value=planned.staging)
         return planned.batches
+
+    def plan(self, lake: Lake, partner_id: int, turn: Turn, context: Context) -> Planned:
+        """Plan the run."""
+        from locus_stem.pipelines.plan import plan_daily_backfill, scope
+
+        dag_run = context["dag_run"]
+        return plan_daily_backfill(
+            lake,
+            context["params"],
+            partner_id,
+            scope(dag_run.dag_id, dag_run.run_id),
+            run_day(context),
+            turn,
+            scheduled=dag_run.run_type == "scheduled",
+            try_number=context["ti"].try_number,
+        )
 
 
 class LocusExtractOperator(LocusOperator):
