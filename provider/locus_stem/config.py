@@ -20,3 +20,8 @@ def account_lake_uri(conn_id: str, default_conn_id: str) -> str:
     """Give the lake of an account: the configured one for the default connection, else a folder of its own in it."""
     lake = default_lake_uri()
     return lake if conn_id == default_conn_id else f"{lake.rstrip('/')}/{conn_id}"
+
+
+def account_name(name: str, conn_id: str, default_conn_id: str) -> str:
+    """Name something that an account has of its own: the plain name for the default connection."""
+    return name if conn_id == default_conn_id else f"{name}__{conn_id}"

@@ -38,11 +38,12 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "Locus Energy",
                 "python-modules": [
+                    "locus_stem.operators.backfill",
                     "locus_stem.operators.bulk",
                     "locus_stem.operators.component_data",
                     "locus_stem.operators.endpoint",
+                    "locus_stem.operators.inventory",
                     "locus_stem.operators.measurements",
-                    "locus_stem.operators.pipeline",
                 ],
             },
             {"integration-name": "Stem", "python-modules": ["locus_stem.operators.endpoint"]},

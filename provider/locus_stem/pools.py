@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from locus_stem.config import account_name
+
 
 @dataclass(frozen=True, slots=True)
 class PoolDefault:
@@ -22,7 +24,7 @@ STEM = PoolDefault("stem_api", 4, "Stem Developer Data API: requests in flight")
 
 def pool_name(pool: PoolDefault, conn_id: str, default_conn_id: str) -> str:
     """Name an account's pool: the vendor's own for the default connection, else ``<pool>__<conn_id>``."""
-    return pool.name if conn_id == default_conn_id else f"{pool.name}__{conn_id}"
+    return account_name(pool.name, conn_id, default_conn_id)
 
 
 def default_for(name: str) -> PoolDefault | None:

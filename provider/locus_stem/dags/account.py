@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
-
-from airflow.timetables.interval import CronDataIntervalTimetable
+from typing import Any, ClassVar
 
 from locus_stem import pools
+from locus_stem.config import account_name
 
-DEFAULT_CONN_ID = "locus_default"
 #: Extraction's absolute priority in the pool; alert sync stands above it, sensors below.
 FETCH_PRIORITY = 10
 
-DEFAULT_ARGS: dict[str, Any] = {
-    "owner": "locus_stem",
-    "retries": 5,
-    "retry_delay": timedelta(minutes=1),
-    "retry_exponential_backoff": True,
-    "max_retry_delay": timedelta(minutes=15),
-}
-#: Long before any plant's data: Airflow's own backfill takes no day before it.
-START_DATE = datetime(2000, 1, 1, tzinfo=UTC)
-
 
 @dataclass(frozen=True, slots=True)
-class LocusAccount:
-    """One Locus account.
+class Account:
+    """One account at a vendor; see the vendors' classes."""
 
-    :param conn_id: connection of type ``locus``.
-    :param lake_uri: address of the lake; None: ``[locus_stem] lake_uri`` (a folder of its own in it, if the
-        connection isn't the default one).
-    :param pool: name of the pool; None: ``locus_api``, with ``__<conn_id>`` behind it for another connection.
-    """
-
-    conn_id: str = DEFAULT_CONN_ID
+    conn_id: str
     lake_uri: str | None = None
     pool: str | None = None
+
+    default_conn_id: ClassVar[str]
+    vendor_pool: ClassVar[pools.PoolDefault]
 
     @property
     def task_args(self) -> dict[str, Any]:
@@ -49,16 +33,43 @@ class LocusAccount:
         """Arguments of each task that asks the API, on top: a slot of the pool, by absolute priority."""
         return {
             **self.task_args,
-            "pool": self.pool or pools.pool_name(pools.LOCUS, self.conn_id, DEFAULT_CONN_ID),
+            "pool": self.pool or pools.pool_name(self.vendor_pool, self.conn_id, self.default_conn_id),
             "priority_weight": FETCH_PRIORITY,
             "weight_rule": "absolute",
         }
 
     def dag_id(self, name: str) -> str:
         """Name a DAG: the package's name for the default connection, else with ``__<conn_id>`` behind it."""
-        return name if self.conn_id == DEFAULT_CONN_ID else f"{name}__{self.conn_id}"
+        return account_name(name, self.conn_id, self.default_conn_id)
 
 
-def timetable(cron: str) -> CronDataIntervalTimetable:
-    """Schedule with data intervals, in UTC: a bare cron text would give intervals of no length."""
-    return CronDataIntervalTimetable(cron, timezone="UTC")
+@dataclass(frozen=True, slots=True)
+class LocusAccount(Account):
+    """One Locus account.
+
+    :param conn_id: connection of type ``locus``.
+    :param lake_uri: address of the lake; None: ``[locus_stem] lake_uri`` (a folder of its own in it, if the
+        connection isn't the default one).
+    :param pool: name of the pool; None: ``locus_api``, with ``__<conn_id>`` behind it for another connection.
+    """
+
+    conn_id: str = "locus_default"
+
+    default_conn_id = "locus_default"
+    vendor_pool = pools.LOCUS
+
+
+@dataclass(frozen=True, slots=True)
+class StemAccount(Account):
+    """One Stem account.
+
+    :param conn_id: connection of type ``stem``.
+    :param lake_uri: address of the lake; None: ``[locus_stem] lake_uri`` (a folder of its own in it, if the
+        connection isn't the default one).
+    :param pool: name of the pool; None: ``stem_api``, with ``__<conn_id>`` behind it for another connection.
+    """
+
+    conn_id: str = "stem_default"
+
+    default_conn_id = "stem_default"
+    vendor_pool = pools.STEM

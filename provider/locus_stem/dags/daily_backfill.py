@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from airflow.providers.common.compat.sdk import DAG, Param
 
 from locus_stem.api.granularity import INTERVAL_GRANULARITIES
-from locus_stem.dags.account import DEFAULT_ARGS, START_DATE, LocusAccount, timetable
-from locus_stem.operators.pipeline import (
+from locus_stem.dags.account import LocusAccount
+from locus_stem.dags.params import with_defaults
+from locus_stem.dags.wiring import DEFAULT_ARGS, START_DATE, backfill_tasks, timetable
+from locus_stem.operators.backfill import (
     LoadBackfillOperator,
     LocusExtractOperator,
     LocusPlanBackfillOperator,
-    ReportBackfillOperator,
+    LocusReportOperator,
 )
 
 if TYPE_CHECKING:
@@ -55,29 +57,21 @@ def locus_daily_backfill(
         default_args=DEFAULT_ARGS,
         doc_md=DOC,
         tags=["locus", "measurements"],
-        params=backfill_params(defaults or {}),
+        params=with_defaults(backfill_params(), defaults),
     ) as dag:
-        plan = LocusPlanBackfillOperator(task_id="plan", **account.fetch_args)
-        extract = LocusExtractOperator.partial(task_id="extract", **account.fetch_args).expand(
-            batch=plan.output
+        backfill_tasks(
+            account,
+            plan=LocusPlanBackfillOperator,
+            extract=LocusExtractOperator,
+            load=LoadBackfillOperator,
+            report=LocusReportOperator,
         )
-        load = LoadBackfillOperator(
-            task_id="load",
-            staging="{{ ti.xcom_pull(task_ids='plan', key='staging') }}",
-            max_active_tis_per_dag=1,
-            **account.task_args,
-        )
-        report = ReportBackfillOperator(task_id="report", trigger_rule="all_done", **account.task_args)
-        extract >> load >> report
     return dag
 
 
-def backfill_params(defaults: Mapping[str, Any]) -> dict[str, Param]:
-    """Describe the params, so that the trigger form explains itself.
-
-    :raises ValueError: `defaults` names a param that isn't there.
-    """
-    params = {
+def backfill_params() -> dict[str, Param]:
+    """Describe the params, so that the trigger form explains itself."""
+    return {
         "start": Param(
             None,
             type=["null", "string"],
@@ -140,16 +134,3 @@ def backfill_params(defaults: Mapping[str, Any]) -> dict[str, Param]:
             description="Log the number of requests and the expected time, and end.",
         ),
     }
-    return with_defaults(params, defaults)
-
-
-def with_defaults(params: dict[str, Param], defaults: Mapping[str, Any]) -> dict[str, Param]:
-    """Give params other defaults.
-
-    :raises ValueError: `defaults` names a param that isn't there.
-    """
-    if unknown := sorted(defaults.keys() - params.keys()):
-        raise ValueError(f"defaults: no such param: {', '.join(unknown)}; there are: {', '.join(params)}")
-    for name, value in defaults.items():
-        params[name].value = value
-    return params

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from airflow.providers.common.compat.sdk import DAG, Param
 
-from locus_stem.dags.account import DEFAULT_ARGS, START_DATE, LocusAccount, timetable
-from locus_stem.operators.pipeline import LocusInventoryOperator
+from locus_stem.dags.account import LocusAccount
+from locus_stem.dags.params import with_defaults
+from locus_stem.dags.wiring import DEFAULT_ARGS, START_DATE, timetable
+from locus_stem.operators.inventory import LocusInventoryOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 DOC = """
 ### Who and what there is
@@ -20,12 +28,15 @@ Tables: `locus_clients`, `locus_sites`, `locus_components`, `locus_install_info`
 
 
 def locus_inventory(
-    account: LocusAccount | None = None, *, schedule: str = "0 11 * * *", detail_max_age_days: int = 7
+    account: LocusAccount | None = None,
+    *,
+    schedule: str = "0 11 * * *",
+    defaults: Mapping[str, Any] | None = None,
 ) -> DAG:
     """Make the inventory's DAG for one account.
 
     :param schedule: cron, in UTC; an hour before the daily backfill, which uses what this run finds.
-    :param detail_max_age_days: the param's default.
+    :param defaults: other defaults of the params than the usual ones.
     """
     account = account or LocusAccount()
     with DAG(
@@ -37,18 +48,23 @@ def locus_inventory(
         default_args=DEFAULT_ARGS,
         doc_md=DOC,
         tags=["locus", "inventory"],
-        params={
-            "detail_max_age_days": Param(
-                detail_max_age_days,
-                type="integer",
-                minimum=0,
-                maximum=3650,
-                title="Age of details (days)",
-                description="Details fetched less than so many days ago are not asked for again; 0 asks for all.",
-            )
-        },
+        params=with_defaults(inventory_params(), defaults),
     ) as dag:
         LocusInventoryOperator(
             task_id="inventory", detail_max_age_days="{{ params.detail_max_age_days }}", **account.fetch_args
         )
     return dag
+
+
+def inventory_params() -> dict[str, Param]:
+    """Describe the params, so that the trigger form explains itself."""
+    return {
+        "detail_max_age_days": Param(
+            7,
+            type="integer",
+            minimum=0,
+            maximum=3650,
+            title="Age of details (days)",
+            description="Details fetched less than so many days ago are not asked for again; 0 asks for all.",
+        )
+    }

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import DAG, Param
 
-from locus_stem.dags.account import DEFAULT_ARGS, START_DATE, LocusAccount, timetable
-from locus_stem.dags.daily_backfill import with_defaults
+from locus_stem.dags.account import LocusAccount
+from locus_stem.dags.params import with_defaults
+from locus_stem.dags.wiring import DEFAULT_ARGS, START_DATE, backfill_tasks, timetable
+from locus_stem.operators.backfill import LocusReportOperator
 from locus_stem.operators.bulk import LoadBulkOperator, LocusExtractBulkOperator, LocusPlanBulkOperator
-from locus_stem.operators.pipeline import ReportBackfillOperator
 from locus_stem.planning.bulk import MONTH
 
 if TYPE_CHECKING:
@@ -50,20 +51,16 @@ def locus_monthly_bulk(
         default_args=DEFAULT_ARGS,
         doc_md=DOC,
         tags=["locus", "measurements"],
-        params=with_defaults(bulk_params(), defaults or {}),
+        params=with_defaults(bulk_params(), defaults),
     ) as dag:
-        plan = LocusPlanBulkOperator(task_id="plan", **account.fetch_args)
-        extract = LocusExtractBulkOperator.partial(task_id="extract_bulk", **account.fetch_args).expand(
-            batch=plan.output
+        backfill_tasks(
+            account,
+            plan=LocusPlanBulkOperator,
+            extract=LocusExtractBulkOperator,
+            load=LoadBulkOperator,
+            report=LocusReportOperator,
+            extract_id="extract_bulk",
         )
-        load = LoadBulkOperator(
-            task_id="load",
-            staging="{{ ti.xcom_pull(task_ids='plan', key='staging') }}",
-            max_active_tis_per_dag=1,
-            **account.task_args,
-        )
-        report = ReportBackfillOperator(task_id="report", trigger_rule="all_done", **account.task_args)
-        extract >> load >> report
     return dag
 
 

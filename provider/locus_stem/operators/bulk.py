@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from locus_stem.operators.pipeline import (
-    LoadBackfillOperator,
-    LocusExtractOperator,
-    LocusPlanBackfillOperator,
-)
+from locus_stem.operators.account import LocusOperator
+from locus_stem.operators.pipeline import ExtractOperator, LoadOperator, PlanOperator
 from locus_stem.operators.run_day import closed_as_of
 
 if TYPE_CHECKING:
@@ -22,7 +19,7 @@ if TYPE_CHECKING:
     from locus_stem.tables.staging import Staging
 
 
-class LocusPlanBulkOperator(LocusPlanBackfillOperator):
+class LocusPlanBulkOperator(LocusOperator, PlanOperator):
     """Turn the run's params into one bulk request for each zone and 12 months, written to staging in batches.
 
     The run's params are those of the DAG ``locus_monthly_bulk``.
@@ -30,7 +27,7 @@ class LocusPlanBulkOperator(LocusPlanBackfillOperator):
     :return: the batches' addresses; an extract task each.
     """
 
-    def plan(self, lake: Lake, partner_id: int, turn: Turn, context: Context) -> Planned:
+    def plan(self, lake: Lake, turn: Turn, context: Context) -> Planned:
         """Plan the run."""
         from locus_stem.pipelines.bulk import plan_monthly_bulk
         from locus_stem.pipelines.plan import scope
@@ -39,7 +36,7 @@ class LocusPlanBulkOperator(LocusPlanBackfillOperator):
         return plan_monthly_bulk(
             lake,
             context["params"],
-            partner_id,
+            self.hook().partner_id,
             scope(dag_run.dag_id, dag_run.run_id),
             closed_as_of(context),
             turn,
@@ -47,7 +44,7 @@ class LocusPlanBulkOperator(LocusPlanBackfillOperator):
         )
 
 
-class LocusExtractBulkOperator(LocusExtractOperator):
+class LocusExtractBulkOperator(LocusOperator, ExtractOperator):
     """Extract one batch of bulk requests into staging: of each answer the sites of the zone asked.
 
     :param batch: address of the batch, from the plan.
@@ -60,7 +57,7 @@ class LocusExtractBulkOperator(LocusExtractOperator):
         return BulkMonths(self.hook().partner_id, staging.read_json("plan.json")["sites"])
 
 
-class LoadBulkOperator(LoadBackfillOperator):
+class LoadBulkOperator(LocusOperator, LoadOperator):
     """Load the months that a run has staged, exactly, and record their coverage.
 
     :param staging: address of the run's staging (templated).

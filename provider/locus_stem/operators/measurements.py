@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+from locus_stem.operators.account import LocusOperator
 from locus_stem.operators.endpoint import checked_names, refused_arguments
-from locus_stem.operators.pipeline import LocusOperator
 from locus_stem.operators.turns import final_errors
 
 if TYPE_CHECKING:

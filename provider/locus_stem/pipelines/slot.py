@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from locus_stem.api.answer import Answer
-    from locus_stem.api.client import LocusClient
+    from locus_stem.api.client import LocusClient, StemClient
     from locus_stem.api.endpoint import Call
     from locus_stem.api.pipeline import Outcome
 
@@ -47,7 +47,7 @@ class Turn:
     :param wait_left: seconds of the API's own wait that the turn's end cut off.
     """
 
-    client: LocusClient
+    client: LocusClient | StemClient
     seconds: float = TURN_SECONDS
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     wait_left: float = 0.0

@@ -15,8 +15,8 @@ from deltalake import DeltaTable
 
 from locus_stem.hooks.locus import LocusHook
 from locus_stem.operators.endpoint import LocusEndpointOperator
+from locus_stem.operators.inventory import LocusInventoryOperator
 from locus_stem.operators.measurements import LoadMeasurementsOperator
-from locus_stem.operators.pipeline import LocusInventoryOperator
 from locus_stem.planning.intervals import interval_end
 from locus_stem.planning.timestamps import interval_start_from_answer
 from locus_stem.tables.lake import Lake

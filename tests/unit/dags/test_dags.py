@@ -37,7 +37,7 @@ def test_a_second_accounts_dags_have_their_own_names_and_pool():
 
 def test_the_params_are_those_of_the_readme():
     readme = (DAGS.parent / "README.md").read_text()
-    for name in (*backfill_params({}), *bulk_params()):
+    for name in (*backfill_params(), *bulk_params()):
         assert f"`{name}`" in readme
 
 

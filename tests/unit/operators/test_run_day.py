@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from locus_stem.dags.account import timetable
+from locus_stem.dags.wiring import timetable
 from locus_stem.operators.run_day import closed_as_of, run_day
 
 

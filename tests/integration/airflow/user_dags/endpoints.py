@@ -8,8 +8,8 @@ from airflow.providers.common.compat.sdk import DAG
 
 from locus_stem.operators.component_data import locus_hierarchy_data
 from locus_stem.operators.endpoint import LocusEndpointOperator, StemEndpointOperator
+from locus_stem.operators.inventory import LocusInventoryOperator
 from locus_stem.operators.measurements import LoadMeasurementsOperator
-from locus_stem.operators.pipeline import LocusInventoryOperator
 
 COMMON = {
     "start_date": datetime(2025, 1, 1, tzinfo=UTC),

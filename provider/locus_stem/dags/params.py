@@ -1,0 +1,23 @@
+"""Params of the DAGs: their defaults can be changed, and the form of some is the same in several DAGs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.providers.common.compat.sdk import Param
+
+
+def with_defaults(params: dict[str, Param], defaults: Mapping[str, Any] | None) -> dict[str, Param]:
+    """Give params other defaults.
+
+    :raises ValueError: `defaults` names a param that isn't there.
+    """
+    defaults = defaults or {}
+    if unknown := sorted(defaults.keys() - params.keys()):
+        raise ValueError(f"defaults: no such param: {', '.join(unknown)}; there are: {', '.join(params)}")
+    for name, value in defaults.items():
+        params[name].value = value
+    return params
