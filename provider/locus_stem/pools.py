@@ -21,6 +21,11 @@ LOCUS = PoolDefault(
 )
 STEM = PoolDefault("stem_api", 4, "Stem Developer Data API: requests in flight")
 
+#: Absolute priorities in a pool's slot, high before low: the alert sync goes before extraction, and sensors wait.
+ALERT_PRIORITY = 100
+FETCH_PRIORITY = 10
+LOOK_PRIORITY = 1
+
 
 def pool_name(pool: PoolDefault, conn_id: str, default_conn_id: str) -> str:
     """Name an account's pool: the vendor's own for the default connection, else ``<pool>__<conn_id>``."""

@@ -8,9 +8,6 @@ from typing import Any, ClassVar
 from locus_stem import pools
 from locus_stem.config import account_name
 
-#: Extraction's absolute priority in the pool; alert sync stands above it, sensors below.
-FETCH_PRIORITY = 10
-
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -34,7 +31,7 @@ class Account:
         return {
             **self.task_args,
             "pool": self.pool or pools.pool_name(self.vendor_pool, self.conn_id, self.default_conn_id),
-            "priority_weight": FETCH_PRIORITY,
+            "priority_weight": pools.FETCH_PRIORITY,
             "weight_rule": "absolute",
         }
 

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from locus_stem.config import account_lake_uri
 from locus_stem.hooks.locus import LocusHook
 from locus_stem.hooks.stem import StemHook
+from locus_stem.operators.retries import retry_by_cause
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,7 @@ class AccountOperator(BaseOperator):
 
     def __init__(self, *, conn_id: str | None = None, lake_uri: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        retry_by_cause(self)
         self.conn_id = conn_id or self.default_conn_id
         self.lake_uri = lake_uri
 

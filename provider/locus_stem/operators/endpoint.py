@@ -17,7 +17,7 @@ from locus_stem.api.stem import StemEndpoints
 from locus_stem.hooks.locus import LocusHook
 from locus_stem.hooks.stem import StemHook
 from locus_stem.operators.result import MAX_XCOM_BYTES, check_path, hand_over
-from locus_stem.operators.turns import final_errors
+from locus_stem.operators.retries import known_causes, retry_by_cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ class VendorOperator(BaseOperator):
     put ``{{ ti.map_index }}`` in it.
 
     Wrong arguments and credentials and what the API refuses fail the task at once, without retries; what may work
-    later is retried as the task says. Where the API asks to wait, the task waits outside of its pool's slot.
+    later is retried as the task says, after the API's own delay where it names one.
 
     :param conn_id: connection (templated; then `pool` must be given).
     :param pool: default: the connection's pool, ``locus_api`` or ``stem_api``, with ``__<conn_id>`` behind it for
@@ -59,6 +59,7 @@ class VendorOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(pool=pool or self._account_pool(conn_id), **kwargs)
+        retry_by_cause(self)
         self.conn_id = conn_id
         self.path = path
         self.max_xcom_bytes = max_xcom_bytes
@@ -88,7 +89,7 @@ class VendorOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Ask, and hand the answer over."""
-        with final_errors():
+        with known_causes(context):
             with refused_arguments():
                 check_path(self.path)
             answer = self.ask(context)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from locus_stem.operators.account import LocusOperator
 from locus_stem.operators.pipeline import owner
-from locus_stem.operators.turns import final_errors, give_slot_back
+from locus_stem.operators.retries import known_causes
+from locus_stem.operators.turns import give_slot_back
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,7 @@ class LocusInventoryOperator(LocusOperator):
         from locus_stem.pipelines.inventory import refresh_inventory
         from locus_stem.pipelines.slot import Turn
 
-        with final_errors():
+        with known_causes(context):
             hook, lake = self.hook(), self.lake()
             lake.check()
             with hook.get_conn() as client:

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from locus_stem.operators.account import LocusOperator
 from locus_stem.operators.endpoint import checked_names, refused_arguments
-from locus_stem.operators.turns import final_errors
+from locus_stem.operators.retries import known_causes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ class LoadMeasurementsOperator(LocusOperator):
         """Stage the rows and load them."""
         from locus_stem.pipelines.own_rows import OwnRows, load_own_rows
 
-        with final_errors(), refused_arguments():
+        with known_causes(context), refused_arguments():
             paths = checked_names("path", [self.path] if isinstance(self.path, str) else self.path)
             own = OwnRows(
                 level=self.level,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskInstanceState
 
 from locus_stem.operators.account import AccountOperator
-from locus_stem.operators.turns import final_errors, give_slot_back
+from locus_stem.operators.retries import known_causes
+from locus_stem.operators.turns import give_slot_back
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,7 +37,7 @@ class PlanOperator(AccountOperator):
         """Plan and write the batches."""
         from locus_stem.pipelines.slot import Turn
 
-        with final_errors():
+        with known_causes(context):
             hook, lake = self.hook(), self.lake()
             lake.check()
             with hook.get_conn() as client:
@@ -73,7 +74,7 @@ class ExtractOperator(AccountOperator):
         from locus_stem.planning.backfill import DataRequest
         from locus_stem.tables.staging import Staging
 
-        with final_errors():
+        with known_causes(context):
             hook, lake = self.hook(), self.lake()
             folder, _, name = self.batch.rpartition("/")
             staging = Staging.at(lake, folder)
@@ -109,7 +110,7 @@ class LoadOperator(AccountOperator):
         """Load, and say what it did."""
         from locus_stem.tables.staging import Staging
 
-        with final_errors():
+        with known_causes(context):
             lake = self.lake()
             loaded = self.load(lake, Staging.at(lake, self.staging)).to_json()
         return {**loaded, "try_number": context["ti"].try_number}
@@ -149,7 +150,7 @@ class ReportOperator(AccountOperator):
         # A load that an earlier clearing left behind has an XCom but not this run's success.
         succeeded = states.get(self.load_task_id) == TaskInstanceState.SUCCESS
         loaded = ti.xcom_pull(task_ids=self.load_task_id) if succeeded else None
-        with final_errors():
+        with known_causes(context):
             lake = self.lake()
             try:
                 report = report_backfill(

@@ -197,8 +197,10 @@ def test_an_api_that_asks_for_a_wait_gets_it_outside_the_slot(run, connections, 
     faults = Options(faults=(Fault("429-retry-after", 1.0),), fault_streak=100, retry_after=900)
     with Server(Fleet(sites=2), faults) as busy:
         connections("locus_default", "locus_default", host=busy.url)
-        with pytest.raises(AirflowRescheduleException):
+        began = datetime.now(UTC)
+        with pytest.raises(AirflowRescheduleException) as put_off:
             run(locus("get_site", {"site_id": SITE}))
+    assert timedelta(seconds=899) < put_off.value.reschedule_date - began < timedelta(seconds=930)
 
 
 def test_the_connection_is_closed_after_the_answer(run, mocker):
