@@ -1,0 +1,80 @@
+"""The whole set of DAGs for one account or several."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from locus_stem.dags.account import LocusAccount, StemAccount
+from locus_stem.dags.daily_backfill import locus_daily_backfill
+from locus_stem.dags.inventory import locus_inventory
+from locus_stem.dags.monthly_bulk import locus_monthly_bulk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow.providers.common.compat.sdk import DAG
+
+    from locus_stem.dags.account import Account
+
+#: What makes each vendor's DAGs, by the DAG's name for the default connection.
+LOCUS: Mapping[str, Callable[..., DAG]] = {
+    make.__name__: make for make in (locus_inventory, locus_daily_backfill, locus_monthly_bulk)
+}
+STEM: Mapping[str, Callable[..., DAG]] = {}
+LAKE: Mapping[str, Callable[..., DAG]] = {}
+
+
+def account_dags(
+    *accounts: LocusAccount | StemAccount,
+    schedules: Mapping[str, str] | None = None,
+    defaults: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[DAG]:
+    """Make every DAG of one or more accounts, and one that maintains each lake of theirs.
+
+    Called in a DAG file it is enough: Airflow finds DAGs that a file's functions make. The file must contain the words
+    "airflow" and "dag", or Airflow doesn't read it.
+
+    .. code-block:: python
+
+        from locus_stem.dags import LocusAccount, account_dags  # for Airflow
+
+        account_dags(LocusAccount("locus_west"))
+
+    :param accounts: those of the default connections share a lake; each other has a lake of its own, unless
+        ``lake_uri`` says otherwise.
+    :param schedules: other schedules (cron, in UTC) than the usual ones, by the DAG's name without its account.
+    :param defaults: other defaults of params, by the DAG's name and the param's.
+    :return: the DAGs.
+    :raises ValueError: no account is given, or a name of a DAG or param isn't there.
+    """
+    if not accounts:
+        raise ValueError("account_dags: no account is given; give LocusAccount(), StemAccount() or both")
+    makers: list[tuple[Account, str, Callable[..., DAG]]] = [
+        (account, name, make) for account in accounts for name, make in _vendor(account).items()
+    ]
+    makers += [(account, name, make) for account in _one_a_lake(accounts) for name, make in LAKE.items()]
+    names = list(dict.fromkeys(name for _, name, _ in makers))
+    changed: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for what, argument, given in (
+        ("schedules", "schedule", schedules or {}),
+        ("defaults", "defaults", defaults or {}),
+    ):
+        for name, value in given.items():
+            if name not in changed:
+                raise ValueError(f"{what}: no such DAG: {name!r}; there are: {', '.join(names)}")
+            changed[name][argument] = value
+    return [make(account, **changed[name]) for account, name, make in makers]
+
+
+def _vendor(account: Account) -> Mapping[str, Callable[..., DAG]]:
+    return LOCUS if isinstance(account, LocusAccount) else STEM
+
+
+def _one_a_lake(accounts: tuple[Account, ...]) -> list[Account]:
+    """Give one account of each lake, one with the default connection first."""
+    by_default = sorted(accounts, key=lambda account: account.conn_id != account.default_conn_id)
+    lakes: dict[tuple[str | None, str | None], Account] = {}
+    for account in by_default:
+        own = account.conn_id if account.conn_id != account.default_conn_id else None
+        lakes.setdefault((account.lake_uri, None if account.lake_uri else own), account)
+    return list(lakes.values())
