@@ -9,13 +9,14 @@ COVERAGE ?= --cov --cov-report=term:skip-covered --cov-fail-under=90
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo ui test lint benchmark clean
+.PHONY: help demo ui test lint docs benchmark clean
 
 help:
 	@echo "make demo       sandbox, Airflow and the DAGs on this machine; ends with a report (about two minutes)"
 	@echo "make ui         the same, and Airflow stays open in the browser until Ctrl-C"
 	@echo "make test       every test"
 	@echo "make lint       ruff and mypy"
+	@echo "make docs       the documentation, into build/docs"
 	@echo "make benchmark  the figures that the documentation quotes"
 	@echo "make clean      remove environments and what the demo left"
 
@@ -38,6 +39,14 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+$(VENV)/.docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) $(AIRFLOW) --editable ".[docs]"
+	touch $@
+
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env -d build/doctrees provider/docs build/docs
+	@echo "The documentation is in build/docs/index.html"
 
 benchmark: $(INSTALLED)
 	$(BIN)/python benchmarks/api_pipeline.py

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from locus_stem.dags.account import LocusAccount
-from locus_stem.dags.daily_backfill import backfill_params, locus_daily_backfill
+from locus_stem.dags.daily_backfill import locus_daily_backfill
 from locus_stem.dags.inventory import locus_inventory
-from locus_stem.dags.monthly_bulk import bulk_params, locus_monthly_bulk
+from locus_stem.dags.monthly_bulk import locus_monthly_bulk
 
 DAGS = Path(__file__).parents[3] / "dags"
 
@@ -33,12 +33,6 @@ def test_a_second_accounts_dags_have_their_own_names_and_pool():
     assert dag.dag_id == "locus_daily_backfill__locus_west"
     assert dag.get_task("plan").pool == "locus_api__locus_west"
     assert locus_monthly_bulk(account).dag_id == "locus_monthly_bulk__locus_west"
-
-
-def test_the_params_are_those_of_the_readme():
-    readme = (DAGS.parent / "README.md").read_text()
-    for name in (*backfill_params(), *bulk_params()):
-        assert f"`{name}`" in readme
 
 
 def test_defaults_can_be_given_and_unknown_ones_are_refused():
