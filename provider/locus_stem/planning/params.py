@@ -17,7 +17,7 @@ from locus_stem.api.granularity import INTERVAL_GRANULARITIES
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["BackfillParams", "ParamError", "check_names", "given", "short_names"]
+__all__ = ["BackfillParams", "ParamError", "check_names", "given", "short_names", "whole"]
 
 FIRST_DATE, LAST_DATE = date(1970, 1, 1), date(2100, 12, 31)
 LEVELS = ("site", "component")
@@ -177,7 +177,7 @@ def _date(name: str, raw: Mapping[str, Any]) -> date | None:
 def _lookback(raw: Mapping[str, Any], day: date) -> timedelta:
     value = given(raw, "lookback_days")
     longest = (day - FIRST_DATE).days
-    days = DEFAULT_LOOKBACK_DAYS if value is None else _whole(value)
+    days = DEFAULT_LOOKBACK_DAYS if value is None else whole(value)
     if days is None or not 0 <= days <= longest:
         raise ParamError("lookback_days", value, f"a whole number of days from 0 to {longest} is needed")
     return timedelta(days=days)
@@ -198,7 +198,7 @@ def _ids(name: str, raw: Mapping[str, Any]) -> tuple[int, ...] | None:
         return None
     ids = []
     for item in items:
-        number = _whole(item)
+        number = whole(item)
         if number is None or number < 1:
             raise ParamError(name, raw[name], f"{item!r} is not an id: whole numbers above 0 are needed")
         ids.append(number)
@@ -241,7 +241,8 @@ def _flag(name: str, raw: Mapping[str, Any]) -> bool:
     return value
 
 
-def _whole(value: object) -> int | None:
+def whole(value: object) -> int | None:
+    """Read a whole number, which may be text; None of anything else."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
