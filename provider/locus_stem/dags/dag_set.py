@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from locus_stem.dags.account import LocusAccount, StemAccount
 from locus_stem.dags.daily_backfill import locus_daily_backfill
 from locus_stem.dags.inventory import locus_inventory
+from locus_stem.dags.lake_maintenance import lake_maintenance
 from locus_stem.dags.monthly_bulk import locus_monthly_bulk
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ LOCUS: Mapping[str, Callable[..., DAG]] = {
     make.__name__: make for make in (locus_inventory, locus_daily_backfill, locus_monthly_bulk)
 }
 STEM: Mapping[str, Callable[..., DAG]] = {}
-LAKE: Mapping[str, Callable[..., DAG]] = {}
+LAKE: Mapping[str, Callable[..., DAG]] = {lake_maintenance.__name__: lake_maintenance}
 
 
 def account_dags(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.operators.account import AccountOperator, LocusOperator, StemOperator
-from locus_stem.operators.turns import final_errors
+from locus_stem.operators.retries import known_causes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,12 +29,12 @@ class MaintainLakeOperator(AccountOperator):
         super().__init__(**kwargs)
         self.retention_days = retention_days
 
-    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
+    def execute(self, context: Context) -> dict[str, Any]:
         """Maintain, and say what was done."""
         from locus_stem.pipelines.maintenance import maintain_lake
         from locus_stem.planning.retention import retention_days
 
-        with final_errors():
+        with known_causes(context):
             days = retention_days({"retention_days": self.retention_days})
             lake = self.lake()
             lake.check()

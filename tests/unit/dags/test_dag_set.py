@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 try:
     from airflow.dag_processing.dagbag import DagBag
 except ImportError:  # before Airflow 3.2
