@@ -15,7 +15,7 @@ from locus_stem.operators.lineage import Lineage, lineage_wanted
 from locus_stem.pipelines.sources import SOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -61,10 +61,13 @@ class AccountOperator(BaseOperator):
         return Lake(self.lake_uri or account_lake_uri(self.conn_id, self.default_conn_id))
 
     def asked(self, *tables: str) -> None:
-        """Note for the lineage that the API was asked for what goes into these tables."""
+        """Note for the lineage that the API was asked for all that goes into these tables."""
+        self._read_from_api(endpoint.path for table in tables for endpoint in SOURCES[table])
+
+    def _read_from_api(self, endpoints: Iterable[str]) -> None:
         if not lineage_wanted():
             return
-        self._lineage.endpoints.update(endpoint.path for table in tables for endpoint in SOURCES[table])
+        self._lineage.endpoints.update(endpoints)
         if self._lineage.endpoints and self._lineage.api is None:
             try:
                 self._lineage.api = self.hook().credentials.host.rstrip("/")
@@ -77,13 +80,15 @@ class AccountOperator(BaseOperator):
         lake: Lake,
         written: Mapping[str, LoadCounts],
         *,
-        files: Sequence[str] | None = None,
+        endpoints: Sequence[str] | None = None,
+        files: Sequence[str] = (),
         **about: Any,
     ) -> None:
         """Say which tables are up to date now: an event of each one's asset, and the task's lineage. It never fails.
 
         :param written: rows by table; one without changes is up to date as well, one that wasn't touched isn't here.
-        :param files: addresses of the files from which the rows came; None: they came from the API.
+        :param endpoints: paths of those whose answers went into the tables; None: all that fill them.
+        :param files: addresses of files that went into them.
         :param about: JSON values for the events' ``extra``: start, end, granularity, level.
         """
         for table, counts in written.items():
@@ -96,10 +101,11 @@ class AccountOperator(BaseOperator):
             }
             context["outlet_events"][self._alias].add(asset, extra={**rows, "version": version, **about})
             self._lineage.tables[lake.table_uri(table)] = counts, state
-        if files is None:
+        self._lineage.files.update(files)
+        if endpoints is None:
             self.asked(*written)
         else:
-            self._lineage.files.update(files)
+            self._read_from_api(endpoints)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:  # noqa: ARG002
         """Tell OpenLineage what was read and written; its listener calls in a fork, where no table can be opened."""

@@ -62,14 +62,16 @@ class LocusInventoryOperator(LocusOperator):
                     detail_max_age_days=int(self.detail_max_age_days),
                     began=first_turn.date() if first_turn else None,
                 )
-                written = self._record(lake, context, turn, result)
+                written, endpoints = self._record(lake, context, turn, result)
             if not result.left:
-                self._tell(lake, context, written)
+                self._tell(lake, context, written, endpoints)
         if result.left:
             give_slot_back(turn.wait_left)
         return {table: str(counts) for table, counts in result.counts.items()}
 
-    def _record(self, lake: Lake, context: Context, turn: Turn, result: Refreshed) -> dict[str, LoadCounts]:
+    def _record(
+        self, lake: Lake, context: Context, turn: Turn, result: Refreshed
+    ) -> tuple[dict[str, LoadCounts], list[str]]:
         from locus_stem.pipelines.plan import scope
         from locus_stem.pipelines.report import record_turn
         from locus_stem.pipelines.written import add_written
@@ -78,9 +80,12 @@ class LocusInventoryOperator(LocusOperator):
         recorded, lines = record_turn(lake, task, turn.usage(), result)
         for line in lines:
             self.log.info("%s", line)
-        return add_written(lake, scope(task["dag_id"], task["run_id"]), {**result.counts, "runs": recorded})
+        run_scope = scope(task["dag_id"], task["run_id"])
+        return add_written(lake, run_scope, {**result.counts, "runs": recorded}, turn.endpoints)
 
-    def _tell(self, lake: Lake, context: Context, written: dict[str, LoadCounts]) -> None:
+    def _tell(
+        self, lake: Lake, context: Context, written: dict[str, LoadCounts], endpoints: list[str]
+    ) -> None:
         from locus_stem.pipelines.inventory import fetched_since
         from locus_stem.pipelines.plan import scope
         from locus_stem.tables.counts import LoadCounts
@@ -90,5 +95,5 @@ class LocusInventoryOperator(LocusOperator):
         silent = [table for table in INVENTORY_TABLES if table not in written]
         begun = (dag_run.start_date or dag_run.run_after).date()
         of_killed_tries = dict.fromkeys(fetched_since(lake, silent, begun), LoadCounts())
-        self.wrote(context, lake, {**written, **of_killed_tries})
+        self.wrote(context, lake, {**written, **of_killed_tries}, endpoints=endpoints)
         remove_staging(lake, scope(dag_run.dag_id, dag_run.run_id))

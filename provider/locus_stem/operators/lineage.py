@@ -29,7 +29,7 @@ class Lineage:
     files: set[str] = field(default_factory=set)
     tables: dict[str, tuple[LoadCounts, TableState | None]] = field(default_factory=dict)
 
-    def to_openlineage(self) -> OperatorLineage[InputDataset, Any]:
+    def to_openlineage(self) -> OperatorLineage[Any, Any]:
         """Write for OpenLineage's listener."""
         from airflow.providers.common.compat.openlineage.facet import InputDataset
         from airflow.providers.openlineage.extractors import OperatorLineage

@@ -98,7 +98,8 @@ class LoadMeasurementsOperator(LocusOperator):
         about = {**loaded.span, "granularity": own.granularity, "level": own.level}
         if loaded.span:
             written = {TABLES[own.level]: loaded.counts, "coverage": loaded.coverage}
-            self.wrote(context, lake, written, files=[address_of(path) for path in paths], **about)
+            files = [address_of(path) for path in paths]
+            self.wrote(context, lake, written, endpoints=(), files=files, **about)
         return asdict(loaded.counts)
 
 

@@ -47,10 +47,11 @@ class PlanOperator(AccountOperator):
                 turn = Turn(client)
                 planned = self.plan(lake, turn, context)
             dag_run = context["dag_run"]
-            written = add_written(lake, scope(dag_run.dag_id, dag_run.run_id), planned.counts)
+            run_scope = scope(dag_run.dag_id, dag_run.run_id)
+            written, endpoints = add_written(lake, run_scope, planned.counts, turn.endpoints)
         if planned.staging is None:
             give_slot_back(turn.wait_left)
-        self.wrote(context, lake, written)
+        self.wrote(context, lake, written, endpoints=endpoints)
         context["ti"].xcom_push(key=STAGING_KEY, value=planned.staging)
         return planned.batches
 

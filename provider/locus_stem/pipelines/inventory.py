@@ -16,7 +16,6 @@ from locus_stem.pipelines.knowledge import (
     refresh_lists,
     stale,
 )
-
 from locus_stem.tables.counts import summed
 from locus_stem.tables.coverage import last_fetches
 

@@ -1,4 +1,4 @@
-"""What the turns of one task have written: a task that gives its slot back tells it all at once, when it is done."""
+"""What the turns of one task read and wrote: a task that gives its slot back tells it all at once, when it is done."""
 
 from __future__ import annotations
 
@@ -10,21 +10,28 @@ from locus_stem.tables.counts import LoadCounts, summed
 from locus_stem.tables.staging import Staging, StagingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from locus_stem.tables.lake import Lake
 
 FILE = "written.json"
 
 
-def add_written(lake: Lake, run_scope: str, written: Mapping[str, LoadCounts]) -> dict[str, LoadCounts]:
-    """Add a turn's rows by table to those of the run's earlier turns.
+def add_written(
+    lake: Lake, run_scope: str, written: Mapping[str, LoadCounts], endpoints: Collection[str]
+) -> tuple[dict[str, LoadCounts], list[str]]:
+    """Add a turn's rows by table, and the paths of the endpoints that it asked, to the run's earlier turns'.
 
     :param run_scope: see :func:`locus_stem.pipelines.plan.scope`; removed with the run's staging.
     """
     staging = Staging(lake, f"{run_scope}.turns")
     with suppress(StagingError):  # it is the first one
         earlier = staging.read_json(FILE)
-        written = summed({table: LoadCounts(**counts) for table, counts in earlier.items()}, written)
-    staging.write_json(FILE, {table: asdict(counts) for table, counts in written.items()})
-    return dict(written)
+        before = {table: LoadCounts(**counts) for table, counts in earlier["written"].items()}
+        written, endpoints = summed(before, written), {*earlier["endpoints"], *endpoints}
+    contents = {
+        "written": {table: asdict(counts) for table, counts in written.items()},
+        "endpoints": sorted(endpoints),
+    }
+    staging.write_json(FILE, contents)
+    return dict(written), sorted(endpoints)
