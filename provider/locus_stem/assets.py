@@ -17,8 +17,10 @@ def table_asset(table: str, *, conn_id: str | None = None, lake_uri: str | None 
 
     It has an event for each load of the table. The event's ``extra`` holds ``rows_new``, ``rows_changed``,
     ``rows_unchanged`` and ``rows_withdrawn``, ``version`` (the Delta table's after the load) and, of measurements,
-    ``start`` and ``end`` of what was loaded (ISO 8601, UTC, the end exclusive), ``granularity`` and ``level``. A load
-    that changed nothing has an event too: what it asked for is complete.
+    ``version_before`` (before the load's first try, null: there was no table), ``start`` and ``end`` of what was
+    loaded (ISO 8601, UTC, the end exclusive), ``granularity`` and ``level``. A load that changed nothing has an event
+    too: what it asked for is complete. Rows are counted by the try that succeeded: what one before it committed and
+    didn't live to tell is unchanged to it, and between the two versions.
 
     Nothing is opened or asked for: the asset is a name, the table's own (for another connection than the default one
     with ``__<conn_id>`` behind it), and the table's address as URI.

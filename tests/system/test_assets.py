@@ -92,7 +92,8 @@ def components(airflow, first):
 def test_a_users_dag_runs_after_a_load_and_reads_what_changed(airflow, first, lake):
     (extra,) = events(airflow, "locus_site_data")
     version = state_of(lake, "locus_site_data").version
-    assert first == [{"start": extra["start"], "end": extra["end"], "version": version}]
+    span = {"start": extra["start"], "end": extra["end"]}
+    assert first == [{**span, "version_before": None, "version": version}]
     assert extra["rows_new"] == lake.read("locus_site_data").num_rows > 0
     assert (extra["level"], extra["granularity"]) == ("site", "hourly")
     rows = lake.read("locus_site_data", ["ts"]).column("ts").to_pylist()
@@ -112,6 +113,7 @@ def test_a_load_that_changes_nothing_is_an_event_too(airflow, components):
     assert airflow.wait(BACKFILL, run_id) == "success"
     earlier, later = events(airflow, "locus_site_data")
     assert (later["rows_new"], later["rows_changed"], later["version"]) == (0, 0, earlier["version"])
+    assert later["version_before"] == later["version"]
     assert later["rows_unchanged"] > 0
     assert after(airflow, 2) == []
 

@@ -15,12 +15,12 @@ def after_load():
 
     @task
     def changed(triggering_asset_events):
-        """Give the spans in which something changed."""
+        """Give the spans in which something may have changed, and the table's versions before and after."""
         loads = [event.extra for event in triggering_asset_events[SITE_DATA]]
         return [
-            {"start": load["start"], "end": load["end"], "version": load["version"]}
+            {key: load[key] for key in ("start", "end", "version_before", "version")}
             for load in loads
-            if load["rows_new"] + load["rows_changed"] + load["rows_withdrawn"] > 0
+            if load["version"] != load["version_before"]
         ]
 
     changed()

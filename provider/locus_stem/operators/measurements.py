@@ -78,6 +78,8 @@ class LoadMeasurementsOperator(LocusOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage the rows and load them."""
         from locus_stem.pipelines.own_rows import TABLES, OwnRows, load_own_rows
+        from locus_stem.pipelines.written import version_before
+        from locus_stem.tables.staging import Staging
 
         with final_errors(), refused_arguments():
             paths = checked_names("path", [self.path] if isinstance(self.path, str) else self.path)
@@ -93,13 +95,21 @@ class LoadMeasurementsOperator(LocusOperator):
             own.check()
             lake = self.lake()
             files: Any = [ObjectStoragePath(path) for path in paths]
-            loaded = load_own_rows(lake, _staging(lake, context), files, own)
+            staging, table = _staging(lake, context), TABLES[own.level]
+            tries = Staging(lake, f"{staging.plan_id}.tries")
+            before = version_before(lake, tries, table)
+            try:
+                loaded = load_own_rows(lake, staging, files, own)
+            except ValueError:  # it is refused and not tried again
+                tries.remove()
+                raise
+            tries.remove()
         self.log.info("%s", loaded.counts)
         about = {**loaded.span, "granularity": own.granularity, "level": own.level}
         if loaded.span:
-            written = {TABLES[own.level]: loaded.counts, "coverage": loaded.coverage}
-            files = [address_of(path) for path in paths]
-            self.wrote(context, lake, written, endpoints=(), files=files, **about)
+            read = {"endpoints": (), "files": [address_of(path) for path in paths]}
+            self.wrote(context, lake, {table: loaded.counts}, version_before=before, **read, **about)
+            self.wrote(context, lake, {"coverage": loaded.coverage}, source=table, **read, **about)
         return asdict(loaded.counts)
 
 

@@ -118,17 +118,19 @@ class LoadOperator(AccountOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Load, and say what it did."""
+        from locus_stem.pipelines.written import version_before
         from locus_stem.tables.counts import LoadCounts
         from locus_stem.tables.staging import Staging
 
         with final_errors():
             lake = self.lake()
             staging = Staging.at(lake, self.staging)
-            loaded = self.load(lake, staging)
             plan = staging.read_json("plan.json")
+            before = version_before(lake, staging, plan["table"])
+            loaded = self.load(lake, staging)
         about = {**loaded.span, "granularity": plan["granularity"], "level": plan["level"]}
         if loaded.span:
-            self.wrote(context, lake, {plan["table"]: loaded.counts}, **about)
+            self.wrote(context, lake, {plan["table"]: loaded.counts}, version_before=before, **about)
         if loaded.coverage != LoadCounts():
             self.wrote(context, lake, {"coverage": loaded.coverage}, source=plan["table"], **about)
         return {**loaded.to_json(), "try_number": context["ti"].try_number}

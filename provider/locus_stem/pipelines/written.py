@@ -1,4 +1,4 @@
-"""What the turns of one task read and wrote: a task that gives its slot back tells it all at once, when it is done."""
+"""What the turns and tries of one task read and wrote: its event tells it all at once, when it is done."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from locus_stem.tables.counts import LoadCounts, summed
 from locus_stem.tables.staging import Staging, StagingError
+from locus_stem.tables.state import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from locus_stem.tables.lake import Lake
 
 FILE = "written.json"
+BEFORE = "version_before.json"
 
 
 def add_written(
@@ -35,3 +37,17 @@ def add_written(
     }
     staging.write_json(FILE, contents)
     return dict(written), sorted(endpoints)
+
+
+def version_before(lake: Lake, staging: Staging, table: str) -> int | None:
+    """Give the table's version before the first try of a load, None where there was no table.
+
+    A try that is killed has committed months that the next one counts as unchanged: so the first try's is kept.
+    """
+    try:
+        found: int | None = staging.read_json(BEFORE)["version"]
+    except StagingError:
+        state = state_of(lake, table)
+        found = state.version if state else None
+        staging.write_json(BEFORE, {"version": found})
+    return found
