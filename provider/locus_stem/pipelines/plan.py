@@ -7,7 +7,7 @@ import logging
 import uuid
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from locus_stem.planning.backfill import chosen_entities, plan_backfill
 from locus_stem.planning.batches import batches
 from locus_stem.planning.params import LONGEST_REACH_BACK, BackfillParams, ParamError
 from locus_stem.tables.asked import unstorable
+from locus_stem.tables.counts import LoadCounts, summed
 from locus_stem.tables.coverage import last_days
 from locus_stem.tables.staging import Staging, StagingError
 
@@ -51,12 +52,16 @@ TABLES = {"site": "locus_site_data", "component": "locus_component_data"}
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What planning a run gave."""
+    """What planning a run gave.
+
+    :param counts: rows by table of what was fetched to plan.
+    """
 
     staging: str | None
     batches: list[str] = field(default_factory=list)
     requests: int = 0
     left: int = 0
+    counts: dict[str, LoadCounts] = field(default_factory=dict)
 
 
 class NothingAllowedError(RuntimeError):
@@ -93,18 +98,19 @@ def plan_daily_backfill(
     table = TABLES[params.level]
     today = datetime.now(UTC).date()
     listings = (SITES, CLIENTS) if params.level == "site" else (SITES, CLIENTS, COMPONENTS)
-    refresh_lists(lake, partner_id, today, listings, turn, max_age_days=LISTS_MAX_AGE_DAYS)
+    counts = refresh_lists(lake, partner_id, today, listings, turn, max_age_days=LISTS_MAX_AGE_DAYS)
     sites = lake.read("locus_sites").to_pylist()
     components = lake.read("locus_components").to_pylist() if params.level == "component" else []
 
     chosen = [entity.entity_id for entity in chosen_entities(params, sites, components).entities]
     refreshed = refresh_available(lake, params.level, chosen, today, turn)
+    counts = summed(counts, refreshed.counts)
     if refreshed.left:
         log.info(
             "The slot is given back to others; what %d entities have is left to ask for", len(refreshed.left)
         )
         add_usage(lake, run_scope, turn.usage())
-        return Planned(None, left=len(refreshed.left))
+        return Planned(None, left=len(refreshed.left), counts=counts)
     if chosen and len(refreshed.refused) == len(chosen):
         reason = next(iter(refreshed.refused.values()))
         raise NothingAllowedError(
@@ -127,9 +133,10 @@ def plan_daily_backfill(
         log.warning("%s", note)
     refused = {str(entity): reason for (_, entity), reason in refreshed.refused.items()}
     usage = add_usage(lake, run_scope, turn.usage())
-    return _write(
+    planned = _write(
         lake, plan, params, run_scope, {"refused": refused, "left_out": left_out}, usage, try_number
     )
+    return replace(planned, counts=counts)
 
 
 def _reach_back(
