@@ -46,7 +46,10 @@ def get_provider_info() -> dict[str, Any]:
                     "locus_stem.operators.measurements",
                 ],
             },
-            {"integration-name": "Stem", "python-modules": ["locus_stem.operators.endpoint"]},
+            {
+                "integration-name": "Stem",
+                "python-modules": ["locus_stem.operators.endpoint", "locus_stem.operators.stem"],
+            },
         ],
         "connection-types": [
             {
