@@ -49,7 +49,11 @@ def get_provider_info() -> dict[str, Any]:
             },
             {
                 "integration-name": "Stem",
-                "python-modules": ["locus_stem.operators.endpoint", "locus_stem.operators.maintenance"],
+                "python-modules": [
+                    "locus_stem.operators.endpoint",
+                    "locus_stem.operators.maintenance",
+                    "locus_stem.operators.stem",
+                ],
             },
         ],
         "connection-types": [

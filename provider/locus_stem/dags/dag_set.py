@@ -9,6 +9,7 @@ from locus_stem.dags.daily_backfill import locus_daily_backfill
 from locus_stem.dags.inventory import locus_inventory
 from locus_stem.dags.lake_maintenance import lake_maintenance
 from locus_stem.dags.monthly_bulk import locus_monthly_bulk
+from locus_stem.dags.stem_daily_backfill import stem_daily_backfill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 LOCUS: Mapping[str, Callable[..., DAG]] = {
     make.__name__: make for make in (locus_inventory, locus_daily_backfill, locus_monthly_bulk)
 }
-STEM: Mapping[str, Callable[..., DAG]] = {}
+STEM: Mapping[str, Callable[..., DAG]] = {stem_daily_backfill.__name__: stem_daily_backfill}
 LAKE: Mapping[str, Callable[..., DAG]] = {lake_maintenance.__name__: lake_maintenance}
 
 

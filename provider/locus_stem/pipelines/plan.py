@@ -117,6 +117,10 @@ def plan_daily_backfill(
             f"The API refuses to say what data any of the {len(chosen)} chosen {params.level}s has: {reason}"
         )
     available, left_out = _available(lake, params, table)
+
+    def start_after(last: date) -> date:
+        return BackfillParams.from_raw(raw_params, day=run_day, last_covered=last, scheduled=True).start
+
     plan = plan_backfill(
         params,
         sites=sites,
@@ -124,7 +128,7 @@ def plan_daily_backfill(
         clients=lake.read("locus_clients").to_pylist(),
         available=available,
         now=datetime.now(UTC),
-        start_of=_reach_back(lake, table, params, raw_params, run_day) if scheduled else None,
+        start_of=reach_back(lake, table, params.granularity, run_day, start_after) if scheduled else None,
     )
     for note in (
         *plan.notes,
@@ -139,23 +143,22 @@ def plan_daily_backfill(
     return replace(planned, counts=counts)
 
 
-def _reach_back(
-    lake: Lake, table: str, params: BackfillParams, raw_params: Mapping[str, Any], run_day: date
-) -> Callable[[int, Sequence[str]], date]:
+def reach_back(
+    lake: Lake, table: str, granularity: str, run_day: date, start_after: Callable[[date], date]
+) -> Callable[[int | str, Sequence[str]], date]:
     """Tell where each entity begins: at the last day before a hole in any of its fields, so that none is left.
 
     A field that has no day yet, as of a new entity, begins with the run's range.
+
+    :param start_after: from the last covered day to the range's first day.
     """
-    every_date = params.granularity not in {"monthly", "yearly"}
-    days = last_days(lake, table, params.granularity, run_day - LONGEST_REACH_BACK if every_date else None)
+    every_date = granularity not in {"monthly", "yearly"}
+    days = last_days(lake, table, granularity, run_day - LONGEST_REACH_BACK if every_date else None)
+    first_day = cache(start_after)
 
-    @cache
-    def start_after(last: date) -> date:
-        return BackfillParams.from_raw(raw_params, day=run_day, last_covered=last, scheduled=True).start
-
-    def start_of(entity_id: int, fields: Sequence[str]) -> date:
+    def start_of(entity_id: int | str, fields: Sequence[str]) -> date:
         known = days.get(str(entity_id), {})
-        return start_after(min((known[name] for name in fields if name in known), default=run_day))
+        return first_day(min((known[name] for name in fields if name in known), default=run_day))
 
     return start_of
 
@@ -226,16 +229,21 @@ def _write(
 
 
 def write_plan(
-    lake: Lake, run_scope: str, requests: Sequence[DataRequest], contents: Mapping[str, Any]
+    lake: Lake,
+    run_scope: str,
+    requests: Sequence[DataRequest],
+    contents: Mapping[str, Any],
+    slots: int = 1,
 ) -> Planned:
     """Write a plan to staging: its batches, unless it is `plan_only`, and what the tasks after it and the report need.
 
     :param contents: table, level, granularity, start, end, plan_only, entities, seconds_a_request, chosen_with,
         skipped, refused, left_out, usage; others as a pipeline needs them.
+    :param slots: of the pool as it is made.
     """
     measured = contents["seconds_a_request"]
     staging = Staging(lake, f"{run_scope}.{uuid.uuid4().hex[:12]}")
-    split = [] if contents["plan_only"] else batches(requests, measured)
+    split = [] if contents["plan_only"] else batches(requests, measured, slots)
     names = [f"batch-{number:04d}" for number in range(len(split))]
     for name, mine in zip(names, split, strict=True):
         staging.write_json(f"{name}.json", [request.to_json() for request in mine])
