@@ -43,10 +43,18 @@ def get_provider_info() -> dict[str, Any]:
                     "locus_stem.operators.component_data",
                     "locus_stem.operators.endpoint",
                     "locus_stem.operators.inventory",
+                    "locus_stem.operators.maintenance",
                     "locus_stem.operators.measurements",
                 ],
             },
-            {"integration-name": "Stem", "python-modules": ["locus_stem.operators.endpoint"]},
+            {
+                "integration-name": "Stem",
+                "python-modules": [
+                    "locus_stem.operators.endpoint",
+                    "locus_stem.operators.maintenance",
+                    "locus_stem.operators.stem",
+                ],
+            },
         ],
         "connection-types": [
             {

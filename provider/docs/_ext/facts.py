@@ -142,6 +142,7 @@ def tables() -> str:
 
 def table(name: str) -> str:
     """List the columns of a table."""
+    from locus_stem.pipelines.sources import SOURCES
     from locus_stem.tables.schemas import SPECS
 
     spec = SPECS[name]
@@ -160,8 +161,12 @@ def table(name: str) -> str:
                 "named by the short name, in the unit that ``locus_data_available.unit`` gives",
             )
         )
-    return _heading(f"table-{name}", name) + _table(
-        ("Column", "Type", "", "Meaning, unit"), rows, (22, 18, 14, 46)
+    sources = _codes(f"{endpoint.method} {endpoint.path}" for endpoint in SOURCES[name])
+    origin = f"From {sources}.\n\n" if sources else ""
+    return (
+        _heading(f"table-{name}", name)
+        + origin
+        + _table(("Column", "Type", "", "Meaning, unit"), rows, (22, 18, 14, 46))
     )
 
 

@@ -193,6 +193,7 @@ class Reader:
             case _ if status < 400:
                 return MalformedAnswerError(f"the answer's statusCode is {status}", path=path, status=status)
         if read_refusal is not None and (refusal := read_refusal(status, said, path)) is not None:
+            refusal.server_date = _date(headers.get("date"))
             return refusal
         kinds: dict[int, type[RefusedError]] = {403: PermissionDeniedError, 404: NotFoundError}
         return kinds.get(status, BadRequestError)(problem, path=path, status=status)

@@ -25,7 +25,10 @@ LocusStemError
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class LocusStemError(Exception):
@@ -54,6 +57,8 @@ class ApiError(LocusStemError):
         self.status = status
         #: How often and how long the request was tried, empty where it was sent once.
         self.tried = ""
+        #: The answer's Date header, None where there is none.
+        self.server_date: datetime | None = None
 
     def __str__(self) -> str:
         tried = f" ({self.tried})" if self.tried else ""

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from locus_stem.dags.account import LocusAccount, StemAccount
 from locus_stem.dags.daily_backfill import locus_daily_backfill
 from locus_stem.dags.inventory import locus_inventory
+from locus_stem.dags.lake_maintenance import lake_maintenance
 from locus_stem.dags.monthly_bulk import locus_monthly_bulk
+from locus_stem.dags.stem_daily_backfill import stem_daily_backfill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 LOCUS: Mapping[str, Callable[..., DAG]] = {
     make.__name__: make for make in (locus_inventory, locus_daily_backfill, locus_monthly_bulk)
 }
-STEM: Mapping[str, Callable[..., DAG]] = {}
-LAKE: Mapping[str, Callable[..., DAG]] = {}
+STEM: Mapping[str, Callable[..., DAG]] = {stem_daily_backfill.__name__: stem_daily_backfill}
+LAKE: Mapping[str, Callable[..., DAG]] = {lake_maintenance.__name__: lake_maintenance}
 
 
 def account_dags(

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from locus_stem.tables.lake import Lake
     from locus_stem.tables.staging import Staging
 
+#: What planning refreshes where the lake doesn't have it fresh.
+PLANNED_WITH = ("locus_clients", "locus_sites", "locus_components", "locus_data_available", "coverage")
+
 
 class LocusPlanBackfillOperator(LocusOperator, PlanOperator):
     """Turn the run's params into the fewest data requests, written to staging in batches.
@@ -26,6 +29,8 @@ class LocusPlanBackfillOperator(LocusOperator, PlanOperator):
 
     :return: the batches' addresses; an extract task each.
     """
+
+    tables = PLANNED_WITH
 
     def plan(self, lake: Lake, turn: Turn, context: Context) -> Planned:
         """Plan the run."""
@@ -65,6 +70,8 @@ class LoadBackfillOperator(LocusOperator, LoadOperator):
     :param staging: address of the run's staging (templated).
     :return: rows new, changed, unchanged and withdrawn; entities and fields skipped, with the reasons.
     """
+
+    tables = ("locus_site_data", "locus_component_data", "coverage")
 
     def load(self, lake: Lake, staging: Staging) -> Loaded:
         """Load the staged parts."""

@@ -27,6 +27,8 @@ class LocusPlanBulkOperator(LocusOperator, PlanOperator):
     :return: the batches' addresses; an extract task each.
     """
 
+    tables = ("locus_clients", "locus_sites", "locus_data_available", "coverage")
+
     def plan(self, lake: Lake, turn: Turn, context: Context) -> Planned:
         """Plan the run."""
         from locus_stem.pipelines.bulk import plan_monthly_bulk
@@ -63,6 +65,8 @@ class LoadBulkOperator(LocusOperator, LoadOperator):
     :param staging: address of the run's staging (templated).
     :return: rows new, changed, unchanged and withdrawn; sites skipped and sites without data, with the reasons.
     """
+
+    tables = ("locus_bulk_monthly", "coverage")
 
     def load(self, lake: Lake, staging: Staging) -> Loaded:
         """Load the staged parts."""

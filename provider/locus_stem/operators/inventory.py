@@ -14,8 +14,17 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
+    from locus_stem.pipelines.knowledge import Refreshed
     from locus_stem.pipelines.slot import Turn
+    from locus_stem.tables.counts import LoadCounts
     from locus_stem.tables.lake import Lake
+
+
+#: The lists, of which each run asks, and the details.
+INVENTORY_TABLES = (
+    *("locus_clients", "locus_sites", "locus_components"),
+    *("locus_install_info", "locus_model_settings", "locus_data_available"),
+)
 
 
 class LocusInventoryOperator(LocusOperator):
@@ -26,6 +35,7 @@ class LocusInventoryOperator(LocusOperator):
     :return: rows new, changed and unchanged by table; what was refused; requests.
     """
 
+    tables = (*INVENTORY_TABLES, "coverage", "runs")
     template_fields: Sequence[str] = (*LocusOperator.template_fields, "detail_max_age_days")
 
     def __init__(self, *, detail_max_age_days: int | str = 7, **kwargs: Any) -> None:
@@ -53,13 +63,38 @@ class LocusInventoryOperator(LocusOperator):
                     detail_max_age_days=int(self.detail_max_age_days),
                     began=first_turn.date() if first_turn else None,
                 )
-                self._record(lake, context, turn, result)
+                written, endpoints = self._record(lake, context, turn, result)
+            if not result.left:
+                self._tell(lake, context, written, endpoints)
         if result.left:
             give_slot_back(turn.wait_left)
         return {table: str(counts) for table, counts in result.counts.items()}
 
-    def _record(self, lake: Lake, context: Context, turn: Turn, result: Any) -> None:
+    def _record(
+        self, lake: Lake, context: Context, turn: Turn, result: Refreshed
+    ) -> tuple[dict[str, LoadCounts], list[str]]:
+        from locus_stem.pipelines.plan import scope
         from locus_stem.pipelines.report import record_turn
+        from locus_stem.pipelines.written import add_written
 
-        for line in record_turn(lake, owner(context), turn.usage(), result):
+        task = owner(context)
+        recorded, lines = record_turn(lake, task, turn.usage(), result)
+        for line in lines:
             self.log.info("%s", line)
+        run_scope = scope(task["dag_id"], task["run_id"])
+        return add_written(lake, run_scope, {**result.counts, "runs": recorded}, turn.endpoints)
+
+    def _tell(
+        self, lake: Lake, context: Context, written: dict[str, LoadCounts], endpoints: list[str]
+    ) -> None:
+        from locus_stem.pipelines.inventory import fetched_since
+        from locus_stem.pipelines.plan import scope
+        from locus_stem.tables.counts import LoadCounts
+        from locus_stem.tables.staging import remove_staging
+
+        dag_run: Any = context["dag_run"]
+        silent = [table for table in INVENTORY_TABLES if table not in written]
+        begun = (dag_run.start_date or dag_run.run_after).date()
+        of_killed_tries = dict.fromkeys(fetched_since(lake, silent, begun), LoadCounts())
+        self.wrote(context, lake, {**written, **of_killed_tries}, endpoints=endpoints)
+        remove_staging(lake, scope(dag_run.dag_id, dag_run.run_id))

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from locus_stem.operators.account import LocusOperator
 from locus_stem.operators.endpoint import checked_names, refused_arguments
+from locus_stem.operators.result import address_of
 from locus_stem.operators.retries import known_causes
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class LoadMeasurementsOperator(LocusOperator):
     :return: rows new, changed, unchanged and withdrawn.
     """
 
+    tables = ("locus_site_data", "locus_component_data", "coverage")
     template_fields: Sequence[str] = (
         *LocusOperator.template_fields,
         *("path", "granularity", "entity_ids", "fields", "start", "end", "asked_at"),
@@ -75,7 +77,9 @@ class LoadMeasurementsOperator(LocusOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage the rows and load them."""
-        from locus_stem.pipelines.own_rows import OwnRows, load_own_rows
+        from locus_stem.pipelines.own_rows import TABLES, OwnRows, load_own_rows
+        from locus_stem.pipelines.written import version_before
+        from locus_stem.tables.staging import Staging
 
         with known_causes(context), refused_arguments():
             paths = checked_names("path", [self.path] if isinstance(self.path, str) else self.path)
@@ -91,9 +95,22 @@ class LoadMeasurementsOperator(LocusOperator):
             own.check()
             lake = self.lake()
             files: Any = [ObjectStoragePath(path) for path in paths]
-            counts = load_own_rows(lake, _staging(lake, context), files, own)
-        self.log.info("%s", counts)
-        return asdict(counts)
+            staging, table = _staging(lake, context), TABLES[own.level]
+            tries = Staging(lake, f"{staging.plan_id}.tries")
+            before = version_before(lake, tries, table)
+            try:
+                loaded = load_own_rows(lake, staging, files, own)
+            except ValueError:  # it is refused and not tried again
+                tries.remove()
+                raise
+            tries.remove()
+        self.log.info("%s", loaded.counts)
+        about = {**loaded.span, "granularity": own.granularity, "level": own.level}
+        if loaded.span:
+            read = {"endpoints": (), "files": [address_of(path) for path in paths]}
+            self.wrote(context, lake, {table: loaded.counts}, version_before=before, **read, **about)
+            self.wrote(context, lake, {"coverage": loaded.coverage}, source=table, **read, **about)
+        return asdict(loaded.counts)
 
 
 def _begun(context: Context) -> datetime:

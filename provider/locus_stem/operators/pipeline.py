@@ -30,12 +30,16 @@ STAGING_KEY = "staging"
 class PlanOperator(AccountOperator):
     """Turn the run's params into the fewest data requests, written to staging in batches.
 
+    ``tables`` names those that it refreshes to plan.
+
     :return: the batches' addresses; an extract task each.
     """
 
     def execute(self, context: Context) -> list[str]:
         """Plan and write the batches."""
+        from locus_stem.pipelines.plan import scope
         from locus_stem.pipelines.slot import Turn
+        from locus_stem.pipelines.written import add_written
 
         with known_causes(context):
             hook, lake = self.hook(), self.lake()
@@ -43,8 +47,12 @@ class PlanOperator(AccountOperator):
             with hook.get_conn() as client:
                 turn = Turn(client)
                 planned = self.plan(lake, turn, context)
+            dag_run = context["dag_run"]
+            run_scope = scope(dag_run.dag_id, dag_run.run_id)
+            written, endpoints = add_written(lake, run_scope, planned.counts, turn.endpoints)
         if planned.staging is None:
             give_slot_back(turn.wait_left)
+        self.wrote(context, lake, written, endpoints=endpoints)
         context["ti"].xcom_push(key=STAGING_KEY, value=planned.staging)
         return planned.batches
 
@@ -85,6 +93,7 @@ class ExtractOperator(AccountOperator):
                 left = extract_batch(
                     requests, staging.batch(number), turn, owner(context), self.source(staging)
                 )
+            self.asked(staging.read_json("plan.json")["table"])
         if left:
             give_slot_back(turn.wait_left)
 
@@ -95,6 +104,8 @@ class ExtractOperator(AccountOperator):
 
 class LoadOperator(AccountOperator):
     """Load what a run has staged, atomically a month, and record its coverage.
+
+    What was loaded is an event of the table's asset, changed or not; ``tables`` names the plan's table and `coverage`.
 
     :param staging: address of the run's staging (templated).
     :return: rows new, changed, unchanged and withdrawn; entities and fields skipped, with the reasons.
@@ -108,12 +119,22 @@ class LoadOperator(AccountOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Load, and say what it did."""
+        from locus_stem.pipelines.written import version_before
+        from locus_stem.tables.counts import LoadCounts
         from locus_stem.tables.staging import Staging
 
         with known_causes(context):
             lake = self.lake()
-            loaded = self.load(lake, Staging.at(lake, self.staging)).to_json()
-        return {**loaded, "try_number": context["ti"].try_number}
+            staging = Staging.at(lake, self.staging)
+            plan = staging.read_json("plan.json")
+            before = version_before(lake, staging, plan["table"])
+            loaded = self.load(lake, staging)
+        about = {**loaded.span, "granularity": plan["granularity"], "level": plan["level"]}
+        if loaded.span:
+            self.wrote(context, lake, {plan["table"]: loaded.counts}, version_before=before, **about)
+        if loaded.coverage != LoadCounts():
+            self.wrote(context, lake, {"coverage": loaded.coverage}, source=plan["table"], **about)
+        return {**loaded.to_json(), "try_number": context["ti"].try_number}
 
     @abstractmethod
     def load(self, lake: Lake, staging: Staging) -> Loaded:
@@ -126,6 +147,8 @@ class ReportOperator(AccountOperator):
     :param plan_task_id: task that planned.
     :param load_task_id: task that loaded.
     """
+
+    tables = ("runs",)
 
     def __init__(self, *, plan_task_id: str = "plan", load_task_id: str = "load", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -164,6 +187,7 @@ class ReportOperator(AccountOperator):
                     raise
                 self.log.info("The run is loaded and was reported before its staging was removed")
                 return
+        self.wrote(context, lake, {"runs": report.counts})
         for line in report.text.splitlines():
             self.log.info("%s", line)
         if report.done:

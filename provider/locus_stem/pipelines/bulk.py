@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from locus_stem.pipelines.knowledge import (
     refresh_lists,
     stale,
 )
-from locus_stem.pipelines.load import Loaded, answered, refusals, windows
+from locus_stem.pipelines.load import Loaded, answered, refusals, span_of, windows
 from locus_stem.pipelines.plan import (
     LISTS_MAX_AGE_DAYS,
     NothingAllowedError,
@@ -31,6 +32,7 @@ from locus_stem.planning.bulk import BulkParams, chosen_fields, plan_bulk
 from locus_stem.planning.params import ParamError
 from locus_stem.tables.asked import Asked, unstorable
 from locus_stem.tables.bulk import TABLE, load_bulk, record_without_data
+from locus_stem.tables.counts import summed
 from locus_stem.tables.coverage import Skip, record_coverage, record_skips
 
 if TYPE_CHECKING:
@@ -69,16 +71,17 @@ def plan_monthly_bulk(
     """
     params = BulkParams.from_raw(raw_params, day=day)
     today = datetime.now(UTC).date()
-    refresh_lists(lake, partner_id, today, (SITES, CLIENTS), turn, max_age_days=LISTS_MAX_AGE_DAYS)
+    counts = refresh_lists(lake, partner_id, today, (SITES, CLIENTS), turn, max_age_days=LISTS_MAX_AGE_DAYS)
     wanted = stale(lake, AVAILABLE["partner"], [partner_id], today, LISTS_MAX_AGE_DAYS)
     if wanted:
         refreshed = refresh_details(lake, wanted, today, turn)
     else:  # again if it was refused the last time
         refreshed = refresh_available(lake, "partner", [partner_id], today, turn)
+    counts = summed(counts, refreshed.counts)
     usage = add_usage(lake, run_scope, turn.usage())
     if refreshed.left:
         log.info("The slot is given back to others; what bulk data offers is left to ask for")
-        return Planned(None, left=len(refreshed.left))
+        return Planned(None, left=len(refreshed.left), counts=counts)
     if refreshed.refused:
         raise NothingAllowedError(
             "The API refuses to say what bulk data the partner's sites have: "
@@ -114,7 +117,7 @@ def plan_monthly_bulk(
         "usage": usage.to_json(),
         "sites": plan.sites,
     }
-    return write_plan(lake, run_scope, plan.requests, contents)
+    return replace(write_plan(lake, run_scope, plan.requests, contents), counts=counts)
 
 
 def _fields(lake: Lake, params: BulkParams, partner_id: int) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -155,15 +158,17 @@ def load_monthly_bulk(lake: Lake, staging: Staging) -> Loaded:
     parts = [manifest["part"] for manifest in manifests if manifest["part"]]
     log.info("Loading %d part(s) of %d requests into %s", len(parts), len(requests), TABLE)
     counts, having = load_bulk(lake, parts, asked)
-    record_coverage(
+    coverage = record_coverage(
         lake, TABLE, LEVEL, BULK_GRANULARITY, parts, [one for one in asked if one.entity_id in having]
     )
     without = [one for one in asked if one.entity_id not in having]
-    record_without_data(lake, without, WITHOUT_DATA)
+    coverage += record_without_data(lake, without, WITHOUT_DATA)
     skipped, records = _skips(requests, sites, refused, outcome, unfit)
-    record_skips(lake, TABLE, LEVEL, BULK_GRANULARITY, records)
+    coverage += record_skips(lake, TABLE, LEVEL, BULK_GRANULARITY, records)
     return Loaded(
         counts=counts,
+        coverage=coverage,
+        span=span_of(asked),
         entities=len({site_id for request in requests for site_id in sites[request.zone]}),
         skipped={str(site_id): reason for site_id, reason in sorted(skipped.items())},
         without_data=dict.fromkeys(map(str, sorted({one.entity_id for one in without})), WITHOUT_DATA),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from locus_stem.api.locus import LocusEndpoints
+from locus_stem.pipelines.extract import any_field
 from locus_stem.pipelines.rows import UnfitAnswerError, number
 from locus_stem.planning.intervals import local_date
 from locus_stem.planning.timestamps import month_from_answer
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from locus_stem.api.endpoint import Call
+    from locus_stem.api.errors import RefusedError
     from locus_stem.planning.request import DataRequest
 
 log = logging.getLogger(__name__)
@@ -85,6 +87,10 @@ class BulkMonths:
         if strangers:
             remarks["strangers"] = sorted(strangers)
         return _table(kept, request), remarks
+
+    def refused(self, request: DataRequest, error: RefusedError) -> tuple[str, ...] | None:
+        """Tell which of the request's fields a refusal is about."""
+        return any_field(request, error)
 
 
 def _site_id(value: object) -> int:

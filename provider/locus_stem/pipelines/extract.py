@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from locus_stem.api.client import Answer
     from locus_stem.api.endpoint import Call
+    from locus_stem.api.errors import RefusedError
     from locus_stem.api.pipeline import Outcome
     from locus_stem.pipelines.slot import Turn
     from locus_stem.planning.backfill import DataRequest
@@ -49,7 +50,16 @@ class Source(Protocol):
     ) -> tuple[pa.Table, dict[str, Any]]:
         """Make the rows of an answer's intervals that begin before `end`, and what its manifest says besides.
 
+        The manifest's own ``end``, where it is among that, is the instant up to which the answer is whole.
+
         :raises UnfitAnswerError: see :mod:`locus_stem.pipelines.rows`.
+        """
+
+    def refused(self, request: DataRequest, error: RefusedError) -> tuple[str, ...] | None:
+        """Tell which of the request's fields a refusal is about.
+
+        All of them: it may be any of them. Some: these, in each slice of the entity. None at all, an empty tuple:
+        nothing is refused, there are no rows. None: the entity is refused.
         """
 
 
@@ -71,6 +81,14 @@ class Measurements:
         self, payload: Sequence[Any], request: DataRequest, end: datetime
     ) -> tuple[pa.Table, dict[str, Any]]:
         return measurement_rows(payload, request, end), {}
+
+    def refused(self, request: DataRequest, error: RefusedError) -> tuple[str, ...] | None:  # noqa: D102
+        return any_field(request, error)
+
+
+def any_field(request: DataRequest, error: RefusedError) -> tuple[str, ...] | None:
+    """Take a refusal as Locus means it: a bad request may be one for any of the fields."""
+    return request.group.fields if isinstance(error, BadRequestError) else None
 
 
 @dataclass(slots=True)
@@ -224,16 +242,37 @@ def _take(
                 queue.append(request)
         else:
             state.note_answer(request_key(request), request.group.fields)
-    elif isinstance(outcome.error, BadRequestError) and len(request.group.fields) > 1:
-        log.info("%s was refused with %d fields; asking for halves", request.title, len(request.group.fields))
+    elif outcome.error is not None:
+        _take_refusal(request, outcome.error, queue, state, part)
+
+
+def _take_refusal(
+    request: DataRequest, error: RefusedError, queue: deque[DataRequest], state: BatchState, part: _Part
+) -> None:
+    fields = request.group.fields
+    about = part.source.refused(request, error)
+    if about is None:
+        _refuse(request, str(error), state, part)
+    elif not about:
+        part.add_nothing(request, error)
+        state.note_answer(request_key(request), fields)
+    elif len(about) < len(fields):
+        rest = tuple(name for name in fields if name not in about)
+        for other in (request, *(other for other in queue if other.entity_id == request.entity_id)):
+            for name in set(about).intersection(other.group.fields):
+                _refuse_field(other, name, str(error), state, part)
+        queue.appendleft(replace(request, group=FieldGroup(rest, request.group.parameters)))
+    elif len(fields) > 1:
+        log.info("%s was refused with %d fields; asking for halves", request.title, len(fields))
         queue.extendleft(replace(request, group=half) for half in reversed(halve(request.group)))
-    elif isinstance(outcome.error, BadRequestError):
-        (name,) = request.group.fields
-        log.warning("%s: field %s is refused: %s", request.title, name, outcome.error)
-        state.note_refusal(request_key(request), name, str(outcome.error))
-        part.refuse_field(request, name, str(outcome.error))
     else:
-        _refuse(request, str(outcome.error), state, part)
+        _refuse_field(request, fields[0], str(error), state, part)
+
+
+def _refuse_field(request: DataRequest, name: str, reason: str, state: BatchState, part: _Part) -> None:
+    log.warning("%s: field %s is refused: %s", request.title, name, reason)
+    state.note_refusal(request_key(request), name, reason)
+    part.refuse_field(request, name, reason)
 
 
 def _refuse(request: DataRequest, reason: str, state: BatchState, part: _Part) -> None:
@@ -245,7 +284,7 @@ class _Part:
     """What has been answered since the last part was written."""
 
     def __init__(self, staging: BatchStaging, turn: Turn, owner: dict[str, Any], source: Source) -> None:
-        self._staging, self._turn, self._owner, self._source = staging, turn, owner, source
+        self._staging, self._turn, self._owner, self.source = staging, turn, owner, source
         self.unfit: set[Key] = set()
         self._begin()
 
@@ -271,8 +310,15 @@ class _Part:
 
     def add(self, request: DataRequest, answer: Answer) -> None:
         """Keep the closed intervals of one answer; write the part when it is full."""
-        end = closed_end(request.slice.end, request.zone, request.granularity, _asked_at(answer))
-        rows, remarks = self._source.rows(answer.payload, request, end)
+        self._add(request, answer.payload, _earlier(answer.asked_at, answer.server_date))
+
+    def add_nothing(self, request: DataRequest, error: RefusedError) -> None:
+        """Keep the answer that there are no rows."""
+        self._add(request, (), _earlier(datetime.now(UTC), error.server_date))
+
+    def _add(self, request: DataRequest, payload: Sequence[Any], asked_at: datetime) -> None:
+        end = closed_end(request.slice.end, request.zone, request.granularity, asked_at)
+        rows, remarks = self.source.rows(payload, request, end)
         self._tables.append(rows)
         self._rows += rows.num_rows
         self._answered.append(
@@ -311,9 +357,8 @@ class _Part:
         self._begin()
 
 
-def _asked_at(answer: Answer) -> datetime:
+def _earlier(asked_at: datetime, server_date: datetime | None) -> datetime:
     """The earlier of both clocks when the request was sent; a server's clock more than a day off tells nothing."""
-    theirs = answer.server_date
-    if theirs is None or abs(theirs - answer.asked_at) > timedelta(days=1):
-        return answer.asked_at.astimezone(UTC)
-    return min(answer.asked_at, theirs).astimezone(UTC)
+    if server_date is None or abs(server_date - asked_at) > timedelta(days=1):
+        return asked_at.astimezone(UTC)
+    return min(asked_at, server_date).astimezone(UTC)

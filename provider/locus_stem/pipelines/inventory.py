@@ -16,8 +16,11 @@ from locus_stem.pipelines.knowledge import (
     refresh_lists,
     stale,
 )
+from locus_stem.tables.counts import summed
+from locus_stem.tables.coverage import last_fetches
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import date
 
     from locus_stem.pipelines.slot import Turn
@@ -52,8 +55,15 @@ def refresh_inventory(
         *stale(lake, AVAILABLE["component"], components, today, detail_max_age_days, began),
     ]
     result = refresh_details(lake, wanted, today, turn)
-    result.counts = {**counts, **result.counts}
+    result.counts = summed(counts, result.counts)
     return result
+
+
+def fetched_since(lake: Lake, tables: Iterable[str], day: date) -> list[str]:
+    """Choose the tables of which a detail was fetched on a UTC date or later, if by a try that was killed."""
+    return [
+        table for table in tables if any(fetch.day >= day for fetch in last_fetches(lake, table).values())
+    ]
 
 
 def _ids(lake: Lake, table: str, key: str, *, measuring: bool = False) -> list[int]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from locus_stem.api.errors import ConfigurationError, RefusedError
 from locus_stem.api.locus import LocusEndpoints
 from locus_stem.pipelines.slot import UnansweredError
-from locus_stem.tables.counts import LoadCounts
+from locus_stem.tables.counts import LoadCounts, summed
 from locus_stem.tables.coverage import Fetch, last_fetches, record_fetches
 from locus_stem.tables.objects import load_data_available, load_objects
 
@@ -61,6 +61,7 @@ COMPONENTS = Listing("locus_components", LocusEndpoints.get_partner_components)
 INSTALL_INFO = Detail("locus_install_info", "site", LocusEndpoints.get_installinfo)
 MODEL_SETTINGS = Detail("locus_model_settings", "site", LocusEndpoints.get_modelsettings)
 DATA_AVAILABLE = "locus_data_available"
+COVERAGE = "coverage"
 AVAILABLE = {
     "site": Detail(DATA_AVAILABLE, "site", LocusEndpoints.get_site_dataavailable),
     "component": Detail(DATA_AVAILABLE, "component", LocusEndpoints.get_component_dataavailable),
@@ -78,7 +79,10 @@ class Wanted:
 
 @dataclass(slots=True)
 class Refreshed:
-    """What a refresh did: rows by table, what the API refused and why, and what is left for a next turn."""
+    """What a refresh did: rows by table, what the API refused and why, and what is left for a next turn.
+
+    :param counts: of `coverage` too, in which the fetches are remembered.
+    """
 
     counts: dict[str, LoadCounts]
     refused: dict[tuple[str, int], str]
@@ -90,10 +94,11 @@ def refresh_lists(
 ) -> dict[str, LoadCounts]:
     """Fetch the lists that the lake doesn't hold from the last `max_age_days` days (0: fetch all) and load them.
 
+    :return: rows by table, `coverage` included.
     :raises ConfigurationError: the API refuses the partner.
     :raises UnansweredError: the API kept failing until the turn's end.
     """
-    counts = {}
+    counts: dict[str, LoadCounts] = {}
     for listing in listings:
         last = last_fetches(lake, listing.table).get(("partner", str(partner_id)))
         if last and max_age_days and last.day >= today - timedelta(days=max_age_days):
@@ -109,7 +114,8 @@ def refresh_lists(
                 "%s: the API lists nothing; all that the table holds counts as removed", listing.table
             )
         counts[listing.table] = load_objects(lake, listing.table, objects, complete=True, today=today)
-        record_fetches(lake, listing.table, [Fetch("partner", str(partner_id), today)])
+        fetched = record_fetches(lake, listing.table, [Fetch("partner", str(partner_id), today)])
+        counts = summed(counts, {COVERAGE: fetched})
         log.info("%s: %d listed, %s", listing.table, len(objects), counts[listing.table])
     return counts
 
@@ -205,8 +211,7 @@ def _load(lake: Lake, taken: Sequence[tuple[Wanted, Any]], today: date, result: 
         else:
             objects = [{"siteId": item.entity_id, **payload} for item, payload in held]
             counts = load_objects(lake, table, objects, complete=False, today=today)
-        result.counts[table] = result.counts.get(table, LoadCounts()) + counts
-        record_fetches(
+        fetched = record_fetches(
             lake,
             table,
             [
@@ -221,3 +226,4 @@ def _load(lake: Lake, taken: Sequence[tuple[Wanted, Any]], today: date, result: 
                 for item, payload in mine
             ],
         )
+        result.counts = summed(result.counts, {table: counts, COVERAGE: fetched})

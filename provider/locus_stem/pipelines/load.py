@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.pipelines.extract import BatchState, request_key
@@ -14,7 +14,7 @@ from locus_stem.tables.coverage import Skip, record_coverage, record_skips
 from locus_stem.tables.measurements import Asked, load_measurements
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
     from locus_stem.tables.lake import Lake
     from locus_stem.tables.staging import Staging
@@ -30,6 +30,8 @@ class IncompleteBatchError(RuntimeError):
 class Loaded:
     """What loading a run did; small enough for XCom.
 
+    :param coverage: rows of the table `coverage`.
+    :param span: ``start`` and ``end`` of what was loaded, see :func:`span_of`; empty: nothing was.
     :param skipped: entities that the API refuses, and why.
     :param without_data: entities that it doesn't refuse and has nothing of.
     :param notes: further lines of the report.
@@ -41,6 +43,8 @@ class Loaded:
     skipped_fields: dict[str, dict[str, str]] = field(default_factory=dict)
     without_data: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    coverage: LoadCounts = field(default_factory=LoadCounts)
+    span: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Write for XCom."""
@@ -61,14 +65,25 @@ def load_backfill(lake: Lake, staging: Staging) -> Loaded:
     table, granularity, level = plan["table"], plan["granularity"], plan["level"]
     log.info("Loading %d part(s) of %d slices into %s", len(parts), len(asked), table)
     counts = load_measurements(lake, table, granularity, parts, asked)
-    record_coverage(lake, table, level, granularity, parts, asked)
-    record_skips(lake, table, level, granularity, _skip_records(requests, skipped, outcome))
+    coverage = record_coverage(lake, table, level, granularity, parts, asked)
+    coverage += record_skips(lake, table, level, granularity, _skip_records(requests, skipped, outcome))
     return Loaded(
         counts=counts,
+        coverage=coverage,
+        span=span_of(asked),
         entities=len({request.entity_id for request in requests}),
         skipped={str(entity): reason for entity, reason in sorted(skipped.items())},
         skipped_fields={str(entity): reasons for entity, reasons in sorted(bad_fields.items())},
     )
+
+
+def span_of(asked: Iterable[Asked]) -> dict[str, str]:
+    """Give the first instant that was asked of any entity and the first after the last: ISO 8601, UTC; {} of none."""
+    windows_asked = [(one.start, one.end) for one in asked]
+    if not windows_asked:
+        return {}
+    start, end = min(start for start, _ in windows_asked), max(end for _, end in windows_asked)
+    return {"start": start.astimezone(UTC).isoformat(), "end": end.astimezone(UTC).isoformat()}
 
 
 def answered(staging: Staging, batches: int) -> tuple[list[DataRequest], list[dict[str, Any]]]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from locus_stem.api.granularity import INTERVAL_GRANULARITIES
+from locus_stem.pipelines.load import Loaded, span_of
 from locus_stem.pipelines.rows import measurement_rows
 from locus_stem.planning.fields import FieldGroup
 from locus_stem.planning.intervals import closed_end
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import BinaryIO
 
-    from locus_stem.tables.counts import LoadCounts
     from locus_stem.tables.lake import Lake
     from locus_stem.tables.staging import BatchStaging, Staging
 
@@ -113,7 +113,7 @@ class OwnRows:
         return found
 
 
-def load_own_rows(lake: Lake, staging: Staging, files: Sequence[RowsFile], own: OwnRows) -> LoadCounts:
+def load_own_rows(lake: Lake, staging: Staging, files: Sequence[RowsFile], own: OwnRows) -> Loaded:
     """Bring a data table to the files' rows for what was asked, and record its coverage.
 
     After it the table equals the rows for exactly these entities, fields and closed intervals of the window: rows are
@@ -135,10 +135,10 @@ def load_own_rows(lake: Lake, staging: Staging, files: Sequence[RowsFile], own: 
         ]
         table = TABLES[own.level]
         counts = load_measurements(lake, table, own.granularity, parts, asked)
-        record_coverage(lake, table, own.level, own.granularity, parts, asked)
+        coverage = record_coverage(lake, table, own.level, own.granularity, parts, asked)
     finally:
         staging.remove()
-    return counts
+    return Loaded(counts, entities=len(asked), coverage=coverage, span=span_of(asked))
 
 
 def _stage(batch: BatchStaging, files: Sequence[RowsFile], requests: dict[int, DataRequest]) -> list[str]:

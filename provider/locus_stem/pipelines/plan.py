@@ -7,7 +7,7 @@ import logging
 import uuid
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from locus_stem.planning.backfill import chosen_entities, plan_backfill
 from locus_stem.planning.batches import batches
 from locus_stem.planning.params import LONGEST_REACH_BACK, BackfillParams, ParamError
 from locus_stem.tables.asked import unstorable
+from locus_stem.tables.counts import LoadCounts, summed
 from locus_stem.tables.coverage import last_days
 from locus_stem.tables.staging import Staging, StagingError
 
@@ -51,12 +52,16 @@ TABLES = {"site": "locus_site_data", "component": "locus_component_data"}
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What planning a run gave."""
+    """What planning a run gave.
+
+    :param counts: rows by table of what was fetched to plan.
+    """
 
     staging: str | None
     batches: list[str] = field(default_factory=list)
     requests: int = 0
     left: int = 0
+    counts: dict[str, LoadCounts] = field(default_factory=dict)
 
 
 class NothingAllowedError(RuntimeError):
@@ -93,24 +98,29 @@ def plan_daily_backfill(
     table = TABLES[params.level]
     today = datetime.now(UTC).date()
     listings = (SITES, CLIENTS) if params.level == "site" else (SITES, CLIENTS, COMPONENTS)
-    refresh_lists(lake, partner_id, today, listings, turn, max_age_days=LISTS_MAX_AGE_DAYS)
+    counts = refresh_lists(lake, partner_id, today, listings, turn, max_age_days=LISTS_MAX_AGE_DAYS)
     sites = lake.read("locus_sites").to_pylist()
     components = lake.read("locus_components").to_pylist() if params.level == "component" else []
 
     chosen = [entity.entity_id for entity in chosen_entities(params, sites, components).entities]
     refreshed = refresh_available(lake, params.level, chosen, today, turn)
+    counts = summed(counts, refreshed.counts)
     if refreshed.left:
         log.info(
             "The slot is given back to others; what %d entities have is left to ask for", len(refreshed.left)
         )
         add_usage(lake, run_scope, turn.usage())
-        return Planned(None, left=len(refreshed.left))
+        return Planned(None, left=len(refreshed.left), counts=counts)
     if chosen and len(refreshed.refused) == len(chosen):
         reason = next(iter(refreshed.refused.values()))
         raise NothingAllowedError(
             f"The API refuses to say what data any of the {len(chosen)} chosen {params.level}s has: {reason}"
         )
     available, left_out = _available(lake, params, table)
+
+    def start_after(last: date) -> date:
+        return BackfillParams.from_raw(raw_params, day=run_day, last_covered=last, scheduled=True).start
+
     plan = plan_backfill(
         params,
         sites=sites,
@@ -118,7 +128,7 @@ def plan_daily_backfill(
         clients=lake.read("locus_clients").to_pylist(),
         available=available,
         now=datetime.now(UTC),
-        start_of=_reach_back(lake, table, params, raw_params, run_day) if scheduled else None,
+        start_of=reach_back(lake, table, params.granularity, run_day, start_after) if scheduled else None,
     )
     for note in (
         *plan.notes,
@@ -127,28 +137,28 @@ def plan_daily_backfill(
         log.warning("%s", note)
     refused = {str(entity): reason for (_, entity), reason in refreshed.refused.items()}
     usage = add_usage(lake, run_scope, turn.usage())
-    return _write(
+    planned = _write(
         lake, plan, params, run_scope, {"refused": refused, "left_out": left_out}, usage, try_number
     )
+    return replace(planned, counts=counts)
 
 
-def _reach_back(
-    lake: Lake, table: str, params: BackfillParams, raw_params: Mapping[str, Any], run_day: date
-) -> Callable[[int, Sequence[str]], date]:
+def reach_back(
+    lake: Lake, table: str, granularity: str, run_day: date, start_after: Callable[[date], date]
+) -> Callable[[int | str, Sequence[str]], date]:
     """Tell where each entity begins: at the last day before a hole in any of its fields, so that none is left.
 
     A field that has no day yet, as of a new entity, begins with the run's range.
+
+    :param start_after: from the last covered day to the range's first day.
     """
-    every_date = params.granularity not in {"monthly", "yearly"}
-    days = last_days(lake, table, params.granularity, run_day - LONGEST_REACH_BACK if every_date else None)
+    every_date = granularity not in {"monthly", "yearly"}
+    days = last_days(lake, table, granularity, run_day - LONGEST_REACH_BACK if every_date else None)
+    first_day = cache(start_after)
 
-    @cache
-    def start_after(last: date) -> date:
-        return BackfillParams.from_raw(raw_params, day=run_day, last_covered=last, scheduled=True).start
-
-    def start_of(entity_id: int, fields: Sequence[str]) -> date:
+    def start_of(entity_id: int | str, fields: Sequence[str]) -> date:
         known = days.get(str(entity_id), {})
-        return start_after(min((known[name] for name in fields if name in known), default=run_day))
+        return first_day(min((known[name] for name in fields if name in known), default=run_day))
 
     return start_of
 
@@ -219,16 +229,21 @@ def _write(
 
 
 def write_plan(
-    lake: Lake, run_scope: str, requests: Sequence[DataRequest], contents: Mapping[str, Any]
+    lake: Lake,
+    run_scope: str,
+    requests: Sequence[DataRequest],
+    contents: Mapping[str, Any],
+    slots: int = 1,
 ) -> Planned:
     """Write a plan to staging: its batches, unless it is `plan_only`, and what the tasks after it and the report need.
 
     :param contents: table, level, granularity, start, end, plan_only, entities, seconds_a_request, chosen_with,
         skipped, refused, left_out, usage; others as a pipeline needs them.
+    :param slots: of the pool as it is made.
     """
     measured = contents["seconds_a_request"]
     staging = Staging(lake, f"{run_scope}.{uuid.uuid4().hex[:12]}")
-    split = [] if contents["plan_only"] else batches(requests, measured)
+    split = [] if contents["plan_only"] else batches(requests, measured, slots)
     names = [f"batch-{number:04d}" for number in range(len(split))]
     for name, mine in zip(names, split, strict=True):
         staging.write_json(f"{name}.json", [request.to_json() for request in mine])

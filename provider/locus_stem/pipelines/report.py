@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from locus_stem.pipelines.knowledge import COVERAGE
 from locus_stem.pipelines.slot import Usage
 from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.runs import add_run, record_runs
@@ -25,11 +26,15 @@ NAMED = 50
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A run's report: its text, whether its staging has served, and why the run must fail, if it must."""
+    """A run's report: its text, whether its staging has served, and why the run must fail, if it must.
+
+    :param counts: rows of the table `runs`.
+    """
 
     text: str
     done: bool
     failure: str | None
+    counts: LoadCounts
 
 
 def report_backfill(
@@ -49,20 +54,26 @@ def report_backfill(
             key = (owner["task_id"], owner["map_index"], owner["try_number"])
             tasks[key] = tasks.get(key, Usage()) + usage
             extracting += usage
-    record_runs(lake, [_row(run, key, usage) for key, usage in tasks.items()])
+    counts = record_runs(lake, [_row(run, key, usage) for key, usage in tasks.items()])
     if loaded:
-        record_runs(lake, [_row(run, ("load", -1, loaded.get("try_number", 1)), Usage(), loaded)])
+        counts += record_runs(lake, [_row(run, ("load", -1, loaded.get("try_number", 1)), Usage(), loaded)])
     text = _text(plan, extracting, sum(tasks.values(), Usage()), loaded)
-    return Report(text, loaded is not None or not plan["batches"], _failure(plan, loaded))
+    return Report(text, loaded is not None or not plan["batches"], _failure(plan, loaded), counts)
 
 
-def record_turn(lake: Lake, owner: Mapping[str, Any], usage: Usage, refreshed: Refreshed) -> list[str]:
-    """Write one turn of the inventory into `runs`, on top of the try's earlier turns; return the report's lines."""
+def record_turn(
+    lake: Lake, owner: Mapping[str, Any], usage: Usage, refreshed: Refreshed
+) -> tuple[LoadCounts, list[str]]:
+    """Write one turn of the inventory into `runs`, on top of the try's earlier turns.
+
+    :return: rows of `runs`, and the report's lines.
+    """
     key = (owner["task_id"], owner["map_index"], owner["try_number"])
     run = {"dag_id": owner["dag_id"], "run_id": owner["run_id"]}
-    counts = asdict(sum(refreshed.counts.values(), LoadCounts()))
+    brought = [counts for table, counts in refreshed.counts.items() if table != COVERAGE]
+    counts = asdict(sum(brought, LoadCounts()))
     row = _row(run, key, usage, {"counts": counts, "skipped": refreshed.refused})
-    add_run(lake, row)
+    recorded = add_run(lake, row)
     lines = [
         f"requests: {usage.requests} ({_statuses(usage)}), retries: {usage.retries}, "
         f"429s: {usage.by_status.get('429', 0)}",
@@ -76,7 +87,7 @@ def record_turn(lake: Lake, owner: Mapping[str, Any], usage: Usage, refreshed: R
     ]
     if refreshed.left:
         lines.append(f"{len(refreshed.left)} details are left; the slot is given back to others in between")
-    return lines
+    return recorded, lines
 
 
 def _row(

@@ -45,12 +45,14 @@ class Turn:
     :param client: whose requests are counted.
     :param seconds: after these no request of this turn is begun and no wait goes on.
     :param wait_left: seconds of the API's own wait that the turn's end cut off.
+    :param endpoints: paths of the endpoints that were asked.
     """
 
     client: LocusClient | StemClient
     seconds: float = TURN_SECONDS
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     wait_left: float = 0.0
+    endpoints: set[str] = field(default_factory=set)
     _began: float = field(default_factory=time.monotonic)
     _told: float = field(default_factory=time.monotonic)
     _usage_from: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -65,7 +67,7 @@ class Turn:
         :raises FatalError: nothing more will work.
         :raises RetriableError: a call still fails at its budget's end, or is to be sent much later.
         """
-        with Pipeline(self.client, calls) as pipeline:
+        with Pipeline(self.client, self._noted(calls)) as pipeline:
             alarm = threading.Timer(max(0.0, self._began + self.seconds - time.monotonic()), pipeline.close)
             alarm.daemon = True
             alarm.start()
@@ -74,6 +76,11 @@ class Turn:
             finally:
                 alarm.cancel()
                 self.wait_left = pipeline.wait_left
+
+    def _noted(self, calls: Iterable[Call]) -> Iterator[Call]:
+        for call in calls:
+            self.endpoints.add(call.endpoint.path)
+            yield call
 
     def answer(self, call: Call) -> Answer:
         """Ask one call.

@@ -22,17 +22,19 @@ _PARALLEL = 64
 _SHORTEST, _LONGEST = 30.0, 100.0  # seconds
 
 
-def batches(requests: Sequence[DataRequest], seconds_each: float) -> list[list[DataRequest]]:
+def batches(requests: Sequence[DataRequest], seconds_each: float, slots: int = 1) -> list[list[DataRequest]]:
     """Split requests, in their order, into at most 1,024 batches, none of them empty.
 
     Requests of one entity, which follow each other, stay in one batch unless they are more than a batch
     holds.
 
     :param seconds_each: how long a request is expected to take, above 0
+    :param slots: of the pool, as it is made; with more of them a batch may be shorter, since the others go on while
+        one waits for its next task
     """
     if not seconds_each > 0:
         raise ValueError(f"seconds_each is {seconds_each}; it must be above 0")
-    target = min(max(len(requests) * seconds_each / _PARALLEL, _SHORTEST), _LONGEST)
+    target = min(max(len(requests) * seconds_each / _PARALLEL, _SHORTEST / slots), _LONGEST)
     size = max(1, int(target / seconds_each), ceil(len(requests) / MOST_BATCHES))
     entities = [
         list(group) for _, group in groupby(requests, key=lambda each: (each.entity_type, each.entity_id))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from locus_stem.planning.params import ParamError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from locus_stem.planning.params import BackfillParams
 
-__all__ = ["ChosenEntities", "Entity", "Skipped", "chosen_entities"]
+__all__ = ["ChosenEntities", "Entity", "Skipped", "check_known", "chosen_entities"]
 
 _EXAMPLES = 5
+Id = TypeVar("Id", int, str)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -64,14 +65,14 @@ def chosen_entities(
     :raises ParamError: for ids that the tables don't hold
     """
     site_rows = {int(row["site_id"]): row for row in sites}
-    _check_known("site_ids", params.site_ids, site_rows)
+    check_known("site_ids", params.site_ids, site_rows)
     if params.level == "site":
         found = [(Entity("site", key, key), _removed("site", row)) for key, row in site_rows.items()]
         chosen = _chosen(found, params.site_ids)
         note = "" if chosen.entities or chosen.skipped else "there are no sites"
     else:
         rows = {int(row["component_id"]): row for row in components}
-        _check_known("component_ids", params.component_ids, rows)
+        check_known("component_ids", params.component_ids, rows)
         found = [
             (
                 Entity("component", int(row["site_id"]), key),
@@ -120,17 +121,21 @@ def _bare_sites(site_ids: Collection[int] | None, chosen: ChosenEntities) -> str
     return f"no component to ask at site {_shown(bare)}" if bare else ""
 
 
-def _check_known(name: str, ids: Collection[int] | None, known: Collection[int]) -> None:
+def check_known(name: str, ids: Collection[Id] | None, known: Collection[Id]) -> None:
+    """Refuse ids that aren't known.
+
+    :raises ParamError: names the param and those ids, and some that are known
+    """
     unknown = sorted(set(ids or ()).difference(known))
     if not unknown:
         return
     kind = name.removesuffix("_ids")
     if not known:
-        raise ParamError(name, unknown, f"no {kind} is known; check what the connection's partner may see")
+        raise ParamError(name, unknown, f"no {kind} is known; check what the connection may see")
     examples = f"{len(known)} are known, such as {_shown(sorted(known))}"
     raise ParamError(name, unknown, f"there is no {kind} {_shown(unknown)}; {examples}")
 
 
-def _shown(ids: list[int]) -> str:
+def _shown(ids: Sequence[int | str]) -> str:
     more = f" and {len(ids) - _EXAMPLES} more" if len(ids) > _EXAMPLES else ""
-    return ", ".join(map(str, ids[:_EXAMPLES])) + more
+    return ", ".join(map(repr, ids[:_EXAMPLES])) + more

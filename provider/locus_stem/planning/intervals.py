@@ -1,7 +1,8 @@
 """Intervals: where they start and end, which are closed, and how many a local day has.
 
 Below daily the intervals lie on the UTC grid, because that is the zone they are asked in; from daily up they
-are the local days, months and years of the site's zone. Every instant taken and returned is an aware datetime
+are the local days, months and years of the site's zone. A granularity of digits is a Stem resolution in seconds,
+on the UTC grid too. Every instant taken and returned is an aware datetime
 in UTC.
 """
 
@@ -22,6 +23,7 @@ __all__ = [
     "closed_end",
     "expected_by_date",
     "first_start",
+    "floor_to_grid",
     "interval_end",
     "local_date",
     "starts",
@@ -46,7 +48,7 @@ def starts(start: datetime, end: datetime, zone: str, granularity: str) -> Itera
 
 def first_start(instant: datetime, zone: str, granularity: str) -> datetime:
     """Return the start of the first interval that begins at the instant or after it."""
-    step = fixed_step(granularity)
+    step = _step(granularity)
     if step is not None:
         return ceil_to_grid(instant, step)
     at = first_instant(_period_start(local_day(instant, zone), granularity), zone)
@@ -55,7 +57,7 @@ def first_start(instant: datetime, zone: str, granularity: str) -> datetime:
 
 def interval_end(start: datetime, zone: str, granularity: str) -> datetime:
     """Return the end (exclusive) of the interval that starts at this instant."""
-    step = fixed_step(granularity)
+    step = _step(granularity)
     if step is not None:
         return start + step
     return first_instant(_next_period(local_day(start, zone), granularity), zone)
@@ -63,9 +65,9 @@ def interval_end(start: datetime, zone: str, granularity: str) -> datetime:
 
 def closed_end(end: datetime, zone: str, granularity: str, now: datetime) -> datetime:
     """Return the latest instant, at most ``end``, before which only intervals start that are over by now."""
-    step = fixed_step(granularity)
+    step = _step(granularity)
     if step is not None:
-        return min(end, _EPOCH + (now - _EPOCH) // step * step)
+        return min(end, floor_to_grid(now, step))
     return min(end, first_instant(_period_start(local_day(now, zone), granularity), zone))
 
 
@@ -74,7 +76,7 @@ def expected_by_date(start: datetime, end: datetime, zone: str, granularity: str
 
     Below daily this takes time by the number of days, not of intervals.
     """
-    step = fixed_step(granularity)
+    step = _step(granularity)
     counts: dict[date, int] = {}
     if step is None:
         for at in starts(start, end, zone, granularity):
@@ -99,6 +101,15 @@ def expected_by_date(start: datetime, end: datetime, zone: str, granularity: str
 def ceil_to_grid(instant: datetime, step: timedelta) -> datetime:
     """Return the first instant of the UTC grid of this step at or after the instant."""
     return _EPOCH - (_EPOCH - instant) // step * step
+
+
+def floor_to_grid(instant: datetime, step: timedelta) -> datetime:
+    """Return the last instant of the UTC grid of this step at or before the instant."""
+    return _EPOCH + (instant - _EPOCH) // step * step
+
+
+def _step(granularity: str) -> timedelta | None:
+    return timedelta(seconds=int(granularity)) if granularity.isdigit() else fixed_step(granularity)
 
 
 def _period_start(day: date, granularity: str) -> date:

@@ -1,4 +1,4 @@
-"""Params of ``locus_daily_backfill``: from what a user typed to what is meant.
+"""Params of the backfills: from what a user typed to what is meant; those of ``locus_daily_backfill`` as a whole.
 
 Values come from the UI's form, from the command line's JSON and from scripts, so a date may be a text, a date
 or a datetime at midnight, and a list may be comma-separated text. Null stands for the default.
@@ -17,7 +17,17 @@ from locus_stem.api.granularity import INTERVAL_GRANULARITIES
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["BackfillParams", "ParamError", "check_names", "given", "short_names"]
+__all__ = [
+    "BackfillParams",
+    "ParamError",
+    "check_names",
+    "date_range",
+    "flag",
+    "given",
+    "listed",
+    "short_names",
+    "whole",
+]
 
 FIRST_DATE, LAST_DATE = date(1970, 1, 1), date(2100, 12, 31)
 LEVELS = ("site", "component")
@@ -107,7 +117,7 @@ class BackfillParams:
             raise ParamError(
                 "component_ids", raw["component_ids"], "only with level=component; leave it null"
             )
-        start, end = _range(raw, day, last_covered if scheduled else None, granularity)
+        start, end = date_range(raw, day, last_covered if scheduled else None, granularity)
         return cls(
             start=start,
             end=end,
@@ -116,7 +126,7 @@ class BackfillParams:
             fields=short_names(raw),
             site_ids=_ids("site_ids", raw),
             component_ids=component_ids,
-            plan_only=_flag("plan_only", raw),
+            plan_only=flag("plan_only", raw),
         )
 
 
@@ -129,9 +139,14 @@ def check_names(raw: Mapping[str, Any], names: Sequence[str]) -> None:
             raise ParamError(name, raw[name], f"no such param; {hint}the params are {', '.join(names)}")
 
 
-def _range(
+def date_range(
     raw: Mapping[str, Any], day: date, last_covered: date | None, granularity: str
 ) -> tuple[date, date]:
+    """Read ``start``, ``end`` and ``lookback_days``: the first date and the one after the last.
+
+    :param day: the run's day
+    :param last_covered: the last day that ``coverage`` shows, to which a run without start and end reaches back
+    """
     start, end = _date("start", raw), _date("end", raw)
     lookback = _lookback(raw, day)
     if end is not None and start is None:
@@ -177,7 +192,7 @@ def _date(name: str, raw: Mapping[str, Any]) -> date | None:
 def _lookback(raw: Mapping[str, Any], day: date) -> timedelta:
     value = given(raw, "lookback_days")
     longest = (day - FIRST_DATE).days
-    days = DEFAULT_LOOKBACK_DAYS if value is None else _whole(value)
+    days = DEFAULT_LOOKBACK_DAYS if value is None else whole(value)
     if days is None or not 0 <= days <= longest:
         raise ParamError("lookback_days", value, f"a whole number of days from 0 to {longest} is needed")
     return timedelta(days=days)
@@ -193,12 +208,12 @@ def _choice(name: str, raw: Mapping[str, Any], allowed: tuple[str, ...], *, defa
 
 
 def _ids(name: str, raw: Mapping[str, Any]) -> tuple[int, ...] | None:
-    items = _list(name, raw, "a list of ids (whole numbers above 0), or null for all, is needed")
+    items = listed(name, raw, "a list of ids (whole numbers above 0), or null for all, is needed")
     if items is None:
         return None
     ids = []
     for item in items:
-        number = _whole(item)
+        number = whole(item)
         if number is None or number < 1:
             raise ParamError(name, raw[name], f"{item!r} is not an id: whole numbers above 0 are needed")
         ids.append(number)
@@ -208,7 +223,7 @@ def _ids(name: str, raw: Mapping[str, Any]) -> tuple[int, ...] | None:
 def short_names(raw: Mapping[str, Any], every: str = "every Measured field") -> tuple[str, ...] | None:
     """Read the param ``fields``; null, None here, stands for ``every``."""
     needed = f"a list of shortNames such as Wh_sum, or null for {every}, is needed"
-    items = _list("fields", raw, needed)
+    items = listed("fields", raw, needed)
     if items is None:
         return None
     names = [item.strip() if isinstance(item, str) else "" for item in items]
@@ -217,11 +232,12 @@ def short_names(raw: Mapping[str, Any], every: str = "every Measured field") -> 
     return tuple(dict.fromkeys(names))
 
 
-def _list(name: str, raw: Mapping[str, Any], needed: str) -> list[Any] | None:
+def listed(name: str, raw: Mapping[str, Any], needed: str, separator: str = ",") -> list[Any] | None:
+    """Read a list, of which blank items are left out; a text is parted at the separator, null is None."""
     value = given(raw, name)
     if value is None:
         return None
-    items = value.split(",") if isinstance(value, str) else value
+    items = value.split(separator) if isinstance(value, str) else value
     if isinstance(items, int) and not isinstance(items, bool):
         items = [items]
     if isinstance(items, list | tuple):
@@ -232,7 +248,8 @@ def _list(name: str, raw: Mapping[str, Any], needed: str) -> list[Any] | None:
     return items
 
 
-def _flag(name: str, raw: Mapping[str, Any]) -> bool:
+def flag(name: str, raw: Mapping[str, Any]) -> bool:
+    """Read a param that is true or false; null is false."""
     value = given(raw, name)
     if value is None:
         return False
@@ -241,7 +258,8 @@ def _flag(name: str, raw: Mapping[str, Any]) -> bool:
     return value
 
 
-def _whole(value: object) -> int | None:
+def whole(value: object) -> int | None:
+    """Read a whole number, which may be text; None of anything else."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

@@ -16,12 +16,15 @@ __all__ = ["DataRequest"]
 
 @dataclass(frozen=True, slots=True)
 class DataRequest:
-    """A call of ``get_site_data``, ``get_component_data`` or ``get_site_bulk_data``, and what of its answer is kept.
+    """A call of a data endpoint of either vendor, and what of its answer is kept.
 
     :param entity_type: ``site``, ``component``, or ``zone``: bulk data of a zone's sites
-    :param entity_id: a zone's is its place in the plan
+    :param entity_id: a zone's is its place in the plan, and so is that of a Stem site, whose own id is a name
     :param site_id: the site itself, or the component's site; 0 of a zone
-    :param zone: the site's zone (IANA); the zone asked is ``slice.tz``
+    :param zone: the site's zone (IANA); the zone asked is ``slice.tz``; UTC of a Stem site
+    :param granularity: of Stem the resolution in seconds, as text
+    :param group: shortNames, of Stem the stream types
+    :param name: a Stem site's own id
     """
 
     entity_type: str
@@ -31,6 +34,7 @@ class DataRequest:
     granularity: str
     slice: Slice
     group: FieldGroup
+    name: str = ""
 
     def with_group(self, group: FieldGroup) -> DataRequest:
         """Return the same request for other fields."""
@@ -45,7 +49,7 @@ class DataRequest:
     @property
     def entity_name(self) -> str:
         """Name the entity for people: by its id, a zone by its name."""
-        return self.zone if self.entity_type == "zone" else str(self.entity_id)
+        return self.name or (self.zone if self.entity_type == "zone" else str(self.entity_id))
 
     @property
     def key(self) -> str:
@@ -67,6 +71,7 @@ class DataRequest:
             "ask": [kept.query_start, kept.query_end, kept.tz],
             "fields": list(self.group.fields),
             "params": [list(pair) for pair in self.group.parameters],
+            **({"name": self.name} if self.name else {}),
         }
 
     @classmethod
@@ -85,4 +90,5 @@ class DataRequest:
             group=FieldGroup(
                 tuple(value["fields"]), tuple((param, chosen) for param, chosen in value["params"])
             ),
+            name=value.get("name", ""),
         )

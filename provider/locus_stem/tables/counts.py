@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LoadCounts"]
+__all__ = ["LoadCounts", "summed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +39,12 @@ class LoadCounts:
         return (
             f"{self.new} new, {self.changed} changed, {self.unchanged} unchanged, {self.withdrawn} withdrawn"
         )
+
+
+def summed(*parts: Mapping[str, LoadCounts]) -> dict[str, LoadCounts]:
+    """Add up rows by table."""
+    total: dict[str, LoadCounts] = {}
+    for part in parts:
+        for table, counts in part.items():
+            total[table] = total.get(table, LoadCounts()) + counts
+    return total

@@ -69,7 +69,13 @@ class Fetch:
 
 
 def record_coverage(
-    lake: Lake, source: str, entity_type: str, granularity: str, parts: Sequence[str], asked: Sequence[Asked]
+    lake: Lake,
+    source: str,
+    entity_type: str,
+    granularity: str,
+    parts: Sequence[str],
+    asked: Sequence[Asked],
+    names: Mapping[int, tuple[str, str]] | None = None,
 ) -> LoadCounts:
     """Record what was answered of what was asked, from the staged parts that were loaded.
 
@@ -77,6 +83,7 @@ def record_coverage(
 
     :param source: the table that was loaded
     :param parts: as for load_measurements; a row with a value in any field counts for the others as null
+    :param names: entity_id and field of each entity's rows, where an entity is one series of an entity with a name
     """
     scope = Scope.of(asked)
     if not scope.fields:
@@ -90,7 +97,7 @@ def record_coverage(
     total = LoadCounts()
     pending: list[pa.Table] = []
     for chunk in chunks_of(weights, scope.entities, LIMITS.chunk_rows):
-        for rows in _counted(scope, chunk, staged.read(chunk), dates):
+        for rows in _counted(scope, chunk, staged.read(chunk), dates, names):
             pending.append(rows)
             if sum(map(len, pending)) >= COMMIT_ROWS:
                 total += record_counts(lake, source, entity_type, granularity, pa.concat_tables(pending))
@@ -283,7 +290,13 @@ class _ExpectedDates:
         self.of = cache(counted)
 
 
-def _counted(scope: Scope, chunk: EntityChunk, rows: pa.Table, dates: _ExpectedDates) -> Iterator[pa.Table]:
+def _counted(
+    scope: Scope,
+    chunk: EntityChunk,
+    rows: pa.Table,
+    dates: _ExpectedDates,
+    names: Mapping[int, tuple[str, str]] | None,
+) -> Iterator[pa.Table]:
     """Return the counts of each field of the chunk's entities."""
     rows, masks = in_scope(scope, chunk.entities, rows)
     day = pc.add(
@@ -311,10 +324,12 @@ def _counted(scope: Scope, chunk: EntityChunk, rows: pa.Table, dates: _ExpectedD
             at = pc.index_in(pa.array([place * DATES + one for place in places for one in on]), found_days)
             received = grouped.column("value_count").take(at).fill_null(0).cast(pa.float64())
             answered = grouped.column("asked_sum").take(at).fill_null(0).cast(pa.float64())
+            entities = [chunk.entities[place] for place in places for _ in days]
+            titles = [names[entity] if names else (str(entity), field) for entity in entities]
             yield pa.table(
                 {
-                    "entity_id": pa.array([str(chunk.entities[place]) for place in places for _ in days]),
-                    "field": pa.repeat(field, len(at)),
+                    "entity_id": pa.array([entity_id for entity_id, _ in titles], pa.string()),
+                    "field": pa.array([name for _, name in titles], pa.string()),
                     "local_date": pa.array(days * len(places), pa.date32()),
                     "expected": pa.array(expected * len(places), pa.float64()),
                     "received": received,

@@ -18,9 +18,11 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from locus_stem.tables.lake import Lake
 
-__all__ = ["BatchStaging", "Staging", "StagingError", "remove_staging"]
+__all__ = ["BatchStaging", "Staging", "StagingError", "remove_abandoned", "remove_staging"]
 
 FOLDER = "_staging"
 # Row groups of about one entity's month let a load read some entities of a part without the others.
@@ -103,6 +105,24 @@ def remove_staging(lake: Lake, prefix: str) -> None:
     for info in filesystem.get_file_info(selector):
         if info.base_name.startswith(prefix):
             Staging(lake, info.base_name).remove()
+
+
+def remove_abandoned(lake: Lake, before: datetime) -> dict[str, int]:
+    """Delete the staging folders in which nothing was written since an instant; return their bytes by name."""
+    filesystem, base = lake.filesystem()
+    selector = pyarrow.fs.FileSelector(f"{base}/{FOLDER}", allow_not_found=True)
+    removed = {}
+    for info in filesystem.get_file_info(selector):
+        if info.type != pyarrow.fs.FileType.Directory:
+            continue
+        held = filesystem.get_file_info(pyarrow.fs.FileSelector(info.path, recursive=True))
+        files = [one for one in held if one.type == pyarrow.fs.FileType.File]
+        # An object store has no time of a folder, and none without files.
+        written = [one.mtime for one in files or [info] if one.mtime is not None]
+        if written and max(written) < before:
+            Staging(lake, info.base_name).remove()
+            removed[info.base_name] = sum(one.size or 0 for one in files)
+    return removed
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,10 @@ def test_what_is_exported_is_read(words, monkeypatch):
     if name == "AIRFLOW__LOCUS_STEM__LAKE_URI":
         assert default_lake_uri() == value
         assert Lake(value).delta_address("runs")[0] == f"{value}/runs"
+    elif name == "AIRFLOW__OPENLINEAGE__TRANSPORT":
+        from airflow.providers.openlineage.conf import transport
+
+        assert getattr(transport, "__wrapped__", transport)()["url"] == "https://lineage.example.com"
     elif name.startswith("AIRFLOW_CONN_"):
         assert_credentials(name.removeprefix("AIRFLOW_CONN_").lower())
     else:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk.execution_time.context import OutletEventAccessors
 from deltalake import DeltaTable
 
 from locus_stem.hooks.locus import LocusHook
@@ -34,15 +35,14 @@ TI = SimpleNamespace(
     try_number=1,
     get_first_reschedule_date=lambda _: None,
 )
-CONTEXT = {"ti": TI, "dag_run": SimpleNamespace(start_date=BEGUN, run_after=BEGUN)}
+DAG_RUN = SimpleNamespace(dag_id="d", run_id="r", start_date=BEGUN, run_after=BEGUN)
+CONTEXT = {"ti": TI, "dag_run": DAG_RUN, "outlet_events": OutletEventAccessors()}
 
 
 @pytest.fixture
-def lake(tmp_path, connections, mocker):
+def lake(tmp_path, connections):
     found = Lake(f"file://{tmp_path}/lake")
-    operator = LocusInventoryOperator(task_id="inventory", lake_uri=found.uri)
-    mocker.patch.object(operator, "_record")
-    operator.execute(CONTEXT)
+    LocusInventoryOperator(task_id="inventory", lake_uri=found.uri).execute(CONTEXT)
     return found
 
 

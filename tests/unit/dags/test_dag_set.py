@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag
+
+try:
+    from airflow.dag_processing.dagbag import DagBag
+except ImportError:  # before Airflow 3.2
+    from airflow.models.dagbag import DagBag
 
 from locus_stem.dags import LocusAccount, StemAccount, account_dags
 from locus_stem.dags.dag_set import LAKE, LOCUS, STEM

@@ -1,0 +1,71 @@
+"""Maintenance of a whole lake: each of its tables, and staging that no run will load."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from locus_stem.tables.maintenance import Maintained, maintain, tables_of
+from locus_stem.tables.staging import remove_abandoned
+
+if TYPE_CHECKING:
+    from locus_stem.tables.lake import Lake
+
+__all__ = ["LakeReport", "maintain_lake"]
+
+log = logging.getLogger(__name__)
+
+#: After so long no further partition is compacted; vacuum and log expiry still end.
+COMPACTION = timedelta(hours=3)
+
+
+@dataclass(slots=True)
+class LakeReport:
+    """What was done.
+
+    :param tables: what was done with each table
+    :param staging: bytes of each abandoned staging folder that was removed
+    :param errors: what failed, by table, or ``_staging``; the others are done nevertheless
+    """
+
+    tables: dict[str, Maintained] = field(default_factory=dict)
+    staging: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> list[str]:
+        """The report for people."""
+        return [
+            *(f"{name}: {done}" for name, done in self.tables.items()),
+            f"staging: {len(self.staging)} abandoned folders removed, {sum(self.staging.values()) / 1e6:.1f} MB freed",
+            *(f"{name}: failed: {error}" for name, error in self.errors.items()),
+        ]
+
+    @property
+    def failure(self) -> str | None:
+        """Why the task must fail, if it must."""
+        if not self.errors:
+            return None
+        return "Maintenance failed of " + "; ".join(f"{name}: {error}" for name, error in self.errors.items())
+
+
+def maintain_lake(lake: Lake, retention_days: int) -> LakeReport:
+    """Maintain every table of the lake, and remove staging in which nothing was written for the retention's days."""
+    report = LakeReport()
+    deadline = time.monotonic() + COMPACTION.total_seconds()
+    for name in tables_of(lake):
+        log.info("%s …", name)
+        try:
+            report.tables[name] = maintain(lake, name, retention_days, deadline)
+        except Exception as error:
+            log.exception("%s: maintenance failed; the other tables go on", name)
+            report.errors[name] = f"{type(error).__name__}: {error}"
+    try:
+        report.staging = remove_abandoned(lake, datetime.now(UTC) - timedelta(days=retention_days))
+    except OSError as error:
+        log.exception("_staging: maintenance failed")
+        report.errors["_staging"] = str(error)
+    return report

@@ -1,0 +1,191 @@
+"""Who there is at Stem: clients, then each client's sites, page by page, at most once a day.
+
+The tables keep the rows of what is no longer listed. That, and the day of each listing, `coverage` remembers
+(granularity and field empty): source ``stem_clients`` has the listing of all clients, ``stem_sites`` that of each
+client, and both have a row with ``skipped`` for each client and site on the day on which it was no longer listed,
+and one without when it came back.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from locus_stem.api.errors import RefusedError, StemNoResults
+from locus_stem.api.stem import Paging, StemEndpoints
+from locus_stem.pipelines.plan import NothingAllowedError
+from locus_stem.pipelines.slot import UnansweredError
+from locus_stem.tables.coverage import Fetch, last_fetches, record_fetches
+from locus_stem.tables.objects import load_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import date
+
+    from locus_stem.api.endpoint import Call
+    from locus_stem.pipelines.slot import Turn
+    from locus_stem.tables.lake import Lake
+
+log = logging.getLogger(__name__)
+
+__all__ = ["CLIENTS", "SITES", "Listed", "listed_sites", "refresh_sites"]
+
+CLIENTS, SITES = "stem_clients", "stem_sites"
+#: The entity type and id of the listing of all clients.
+ACCOUNT = ("account", "")
+GONE = "the API no longer lists it"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The sites as they were last listed.
+
+    :param rows: of ``stem_sites``, all that were ever listed.
+    :param unlisted: sites that aren't listed any more, and why they aren't asked.
+    :param refused: sites of clients that the API refuses to tell the sites of, and why; a client of which no site is
+        known stands for its sites.
+    """
+
+    rows: list[dict[str, Any]]
+    unlisted: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def refresh_sites(lake: Lake, today: date, turn: Turn) -> int:
+    """Fetch the clients and each client's sites where that has not been done today, or was refused, and load them.
+
+    :return: clients that are left for a next turn.
+    :raises NothingAllowedError: the API refuses to list the clients, or the sites of any of them.
+    :raises UnansweredError: the whole turn has brought nothing.
+    """
+    last = last_fetches(lake, CLIENTS).get(ACCOUNT)
+    if last is None or last.day < today:
+        _refresh_clients(lake, today, turn)
+    listed = _listed(lake, CLIENTS)
+    fetches = last_fetches(lake, SITES)
+    known = {client: fetches.get(("client", client)) for client in sorted(listed)}
+    due = [client for client, fetch in known.items() if not fetch or fetch.skipped or fetch.day < today]
+    objects: list[dict[str, Any]] = []
+    refused: dict[str, str] = {}
+    done: list[str] = []
+    try:
+        for client in due:
+            if turn.over():
+                break
+            try:
+                call = StemEndpoints.get_client_sites.request(client_id=client)
+                objects += [{**one, "client_id": client} for one in _pages(call, turn)]
+            except RefusedError as error:
+                log.warning("client %s: its sites are refused: %s", client, error)
+                refused[client] = str(error)
+            except UnansweredError:
+                if not done:
+                    raise
+                break
+            done.append(client)
+            turn.progress("lists of sites", len(done), len(due))
+    finally:
+        _load_sites(lake, objects, [client for client in done if client not in refused], today)
+        record_fetches(lake, SITES, [Fetch("client", client, today, refused.get(client)) for client in done])
+    if refused and len(refused) == len(listed):
+        raise NothingAllowedError(
+            f"The API refuses to list the sites of any of the {len(listed)} clients: {next(iter(refused.values()))}"
+        )
+    return len(due) - len(done)
+
+
+def listed_sites(lake: Lake) -> Listed:
+    """Read what the lake knows of the sites and of the last listings."""
+    rows = lake.read(SITES).to_pylist()
+    clients = _listed(lake, CLIENTS)
+    fetches = last_fetches(lake, SITES)
+    found = Listed(rows)
+    of_client: dict[str, list[str]] = {client: [] for client in clients}
+    for row in rows:
+        site, client = row["site_id"], row["client_id"]
+        gone = fetches.get(("site", site))
+        if client not in clients:
+            found.unlisted[site] = f"the API no longer lists its client {client!r}"
+        elif gone and gone.skipped:
+            found.unlisted[site] = f"{gone.skipped}: it was missing on {gone.day}"
+        else:
+            of_client[client].append(site)
+    for client, sites in of_client.items():
+        fetch = fetches.get(("client", client))
+        if fetch and fetch.skipped:
+            reason = f"the sites of its client {client!r} are refused: {fetch.skipped}"
+            found.refused.update(dict.fromkeys(sites or [f"(any of client {client})"], reason))
+    return found
+
+
+def _refresh_clients(lake: Lake, today: date, turn: Turn) -> None:
+    try:
+        objects = _pages(StemEndpoints.get_clients.request(), turn)
+    except RefusedError as error:
+        raise NothingAllowedError(f"The API refuses to list the clients: {error}") from error
+    if not objects:
+        log.warning("%s: the API lists nothing; no site is asked", CLIENTS)
+    counts = load_objects(lake, CLIENTS, objects, complete=False, today=today)
+    known = set(lake.read(CLIENTS, ["client_id"]).column("client_id").to_pylist())
+    _mark(lake, CLIENTS, "client", _ids(objects), known, today)
+    record_fetches(lake, CLIENTS, [Fetch(*ACCOUNT, today)])
+    log.info("%s: %d listed, %s", CLIENTS, len(objects), counts)
+
+
+def _load_sites(lake: Lake, objects: list[dict[str, Any]], clients: Iterable[str], today: date) -> None:
+    """Load the sites of clients whose list is whole, and mark those of their sites that it lacks."""
+    asked = set(clients)
+    if not asked:
+        return
+    counts = load_objects(lake, SITES, objects, complete=False, today=today)
+    rows = lake.read(SITES, ["site_id", "client_id"]).to_pylist()
+    _mark(
+        lake,
+        SITES,
+        "site",
+        _ids(objects),
+        {row["site_id"] for row in rows if row["client_id"] in asked},
+        today,
+    )
+    log.info("%s: %d listed of %d client(s), %s", SITES, len(objects), len(asked), counts)
+
+
+def _mark(lake: Lake, table: str, kind: str, listed: set[str], known: set[str], today: date) -> None:
+    """Remember which of the known are no longer listed, and which are again."""
+    before = {
+        entity for (of, entity), fetch in last_fetches(lake, table).items() if of == kind and fetch.skipped
+    }
+    gone, back = known - listed - before, listed & before
+    if gone:
+        log.warning("%s: no longer listed: %s", table, ", ".join(sorted(gone)))
+    marks = [Fetch(kind, entity, today, GONE) for entity in sorted(gone)]
+    record_fetches(lake, table, [*marks, *(Fetch(kind, entity, today) for entity in sorted(back))])
+
+
+def _listed(lake: Lake, table: str) -> set[str]:
+    """Return the clients that the last listing had."""
+    marks: Mapping[tuple[str, str], Fetch] = last_fetches(lake, table)
+    known = lake.read(table, ["client_id"]).column("client_id").to_pylist()
+    gone = {entity for (kind, entity), fetch in marks.items() if kind == "client" and fetch.skipped}
+    return set(known) - gone
+
+
+def _pages(call: Call, turn: Turn) -> list[dict[str, Any]]:
+    """Ask for all pages of a list.
+
+    :raises RefusedError: the list is refused.
+    :raises UnansweredError: the API kept failing until the turn's end.
+    """
+    paging, found = Paging(call), list[dict[str, Any]]()
+    while paging.call is not None:
+        try:
+            page = turn.answer(paging.call).payload
+        except StemNoResults:
+            break
+        found += paging.take(page)
+    return found
+
+
+def _ids(objects: Iterable[Mapping[str, Any]]) -> set[str]:
+    return {str(one["id"]) for one in objects if one.get("id") is not None}
