@@ -136,6 +136,7 @@ def tables() -> str:
     rows = [
         (f":ref:`{spec.name} <table-{spec.name}>`", _codes(spec.key), _codes(spec.partitions))
         for spec in SPECS.values()
+        if not spec.name.startswith("_")  # the package's own bookkeeping
     ]
     return _table(("Table", "Key", "Partitions"), rows, (35, 45, 20))
 
@@ -214,14 +215,13 @@ def endpoints(vendor: str) -> str:
             (
                 _code(f"{endpoint.method} {endpoint.path}"),
                 _inline(endpoint.summary),
-                _code(f"{hook}.{endpoint.name}"),
-                _code(f'{operator}(endpoint="{endpoint.name}")'),
+                _code(endpoint.name),
+                _code(operator) + " " + _code(f'endpoint="{endpoint.name}"'),
                 arguments,
             )
         )
-    return _table(
-        ("Endpoint", "What it does", "Hook method", "Operator", "Arguments"), rows, (22, 16, 20, 25, 17)
-    )
+    head = ("Endpoint", "What it does", f"Method of {_code(hook)}", "Operator", "Arguments")
+    return _table(head, rows, (25, 20, 17, 21, 17))
 
 
 def arguments(vendor: str) -> str:
