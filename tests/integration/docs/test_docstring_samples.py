@@ -73,7 +73,7 @@ def test_a_docstrings_sample_runs(module, name, language, code, server, dags_fol
     file.write_text(
         HEAD.format(module=module, name=name)
         + 'DAILY = CronDataIntervalTimetable("@daily", timezone="UTC")\n'
-        + 'with DAG("sample", schedule=DAILY, start_date=datetime(2025, 1, 1, tzinfo=UTC)) as dag:\n'
+        + f'with DAG("sample_{name}", schedule=DAILY, start_date=datetime(2025, 1, 1, tzinfo=UTC)) as dag:\n'
         + textwrap.indent(code + called, "    ")
     )
     dags_folder(file.parent)

@@ -45,6 +45,7 @@ def lines(path):
 def test_an_endpoints_answer_comes_through_xcom_with_the_keys_alone():
     found = ran(example("example_endpoint.py"))("open_alerts")
     answer = LocusHook().get_site_alerts(site_id=SITE, status="open", tz="UTC")
+    assert answer
     keys = ("id", "alertType", "priority", "start")
     assert found == [{key: alert[key] for key in keys if key in alert} for alert in answer]
 
