@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Above extraction: the sync is short, and gets the slot next.
 SYNC_PRIORITY = 10 * FETCH_PRIORITY
-#: A run that fails is over before the next two are due; the next one does what it left.
+#: A run that fails is over within minutes: the next one does what it left.
 RETRIES = {"retries": 2, "retry_delay": timedelta(minutes=1), "retry_exponential_backoff": False}
 
 DOC = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.providers.common.compat.sdk import Context
+
+    from locus_stem.hooks.webhook import Webhook
+    from locus_stem.tables.lake import Lake
+
+log = logging.getLogger(__name__)
 
 #: So many refused alerts are named in the error.
 NAMED = 20
@@ -52,7 +58,8 @@ class LocusAlertSyncOperator(LocusOperator):
             hook, lake = self.hook(), self.lake()
             partner_id = hook.partner_id
             lake.check()
-            self._register(lake)
+            if self.webhook_conn_id:
+                _begin(lake, self.webhook_conn_id)
             user = owner(context)
             with hook.get_conn() as client:
                 turn = Turn(client)
@@ -64,22 +71,6 @@ class LocusAlertSyncOperator(LocusOperator):
         if synced.left:
             give_slot_back(turn.wait_left)
         return {**synced.to_json(), "requests": usage.requests}
-
-    def _register(self, lake: Any) -> None:
-        from datetime import UTC, datetime
-
-        from locus_stem.hooks.webhook import Webhook
-        from locus_stem.tables.alert_deliveries import register
-
-        if not self.webhook_conn_id:
-            return
-        Webhook(self.webhook_conn_id).check()
-        known = register(lake, self.webhook_conn_id, datetime.now(UTC))
-        if known is not None:
-            self.log.info(
-                "Delivery to %r begins with this run; %d earlier states of alerts are not posted",
-                self.webhook_conn_id, known,
-            )  # fmt: skip
 
 
 class LocusAlertDeliveryOperator(LocusOperator):
@@ -102,12 +93,13 @@ class LocusAlertDeliveryOperator(LocusOperator):
         """Post what is pending."""
         if not self.webhook_conn_id:
             raise AirflowSkipException("No webhook_conn_id: alerts are not delivered anywhere")
-        from locus_stem.hooks.webhook import Webhook
         from locus_stem.pipelines.alert_delivery import Verdict, deliver_alerts
 
         name = f"webhook connection {self.webhook_conn_id!r}"
-        with final_errors(), Webhook(self.webhook_conn_id).check() as webhook:
-            delivered = deliver_alerts(self.lake(), self.webhook_conn_id, webhook.post)
+        with final_errors():
+            lake = self.lake()
+            with _begin(lake, self.webhook_conn_id) as webhook:
+                delivered = deliver_alerts(lake, self.webhook_conn_id, webhook.post)
         self.log.info("%s: %d posted, %d pending", name, delivered.posted, delivered.left)
         if delivered.stopped is not None:
             message = (
@@ -124,3 +116,20 @@ class LocusAlertDeliveryOperator(LocusOperator):
                 f"pending, {delivered.left} in all, and are posted again in each run; {delivered.posted} were posted"
             )
         return {"posted": delivered.posted, "left": delivered.left}
+
+
+def _begin(lake: Lake, conn_id: str) -> Webhook:
+    """Check a webhook's connection; in its first run note what there is already, which isn't posted.
+
+    :raises locus_stem.api.errors.ConfigurationError: there is no such connection, or a field is wrong.
+    """
+    from datetime import UTC, datetime
+
+    from locus_stem.hooks.webhook import Webhook
+    from locus_stem.tables.alert_deliveries import register
+
+    webhook = Webhook(conn_id).check()
+    known = register(lake, conn_id, datetime.now(UTC))
+    if known is not None:
+        log.info("Delivery to %r begins here; %d earlier states of alerts are not posted", conn_id, known)
+    return webhook

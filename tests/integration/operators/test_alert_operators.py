@@ -155,14 +155,25 @@ def test_what_the_first_run_brings_is_posted_with_the_connections_login_and_head
 
 
 def test_alerts_from_before_the_connections_first_run_are_not_posted(
-    sync, deliver, webhook, receiver, clock, lake
+    sync, deliver, webhook, receiver, clock, lake, caplog
 ):
     earlier = sync()["states_new"]
-    clock(hours=30)
+    clock(days=5)
+    caplog.set_level("INFO")
     result = sync(webhook_conn_id="tickets")
+    assert f"{earlier} earlier states of alerts are not posted" in caplog.text
     assert lake.read("_alert_deliveries").column("posted").to_pylist() == [False] * earlier
     assert result["states_new"] > 0
     assert deliver()["posted"] == result["states_new"] + result["withdrawn"] == len(receiver.taken)
+
+
+def test_a_delivery_without_a_sync_before_it_begins_with_what_comes_next(
+    sync, deliver, webhook, receiver, clock
+):
+    sync()
+    assert deliver() == {"posted": 0, "left": 0}
+    clock(days=5)
+    assert sync()["states_new"] <= deliver()["posted"] == len(receiver.taken) > 0
 
 
 def test_a_webhook_that_is_down_fails_the_task_says_what_is_pending_and_delays_only(
