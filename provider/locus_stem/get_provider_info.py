@@ -38,6 +38,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "Locus Energy",
                 "python-modules": [
+                    "locus_stem.operators.alerts",
                     "locus_stem.operators.backfill",
                     "locus_stem.operators.bulk",
                     "locus_stem.operators.component_data",
