@@ -48,6 +48,14 @@ def get_provider_info() -> dict[str, Any]:
             },
             {"integration-name": "Stem", "python-modules": ["locus_stem.operators.endpoint"]},
         ],
+        "sensors": [
+            {"integration-name": "Locus Energy", "python-modules": ["locus_stem.sensors.locus"]},
+            {"integration-name": "Stem", "python-modules": ["locus_stem.sensors.stem"]},
+        ],
+        "triggers": [
+            {"integration-name": "Locus Energy", "python-modules": ["locus_stem.triggers.locus"]},
+            {"integration-name": "Stem", "python-modules": ["locus_stem.triggers.stem"]},
+        ],
         "connection-types": [
             {
                 "connection-type": "locus",
