@@ -72,9 +72,12 @@ class AlertWait(Wait):
 
     def calls(self, now: datetime) -> Iterator[Call]:
         """Give the calls of a look: one, but for a partner one for each 31 days if it is for more than a week."""
-        filters = {"tz": "UTC", "alert_type": self.alert_type, "priority": self.priority}
-        if self.state == "closed":
-            filters["status"] = "closed"
+        filters = {
+            "tz": "UTC",
+            "alert_type": self.alert_type or None,
+            "priority": self.priority or None,
+            "status": "closed" if self.state == "closed" else None,
+        }
         asked_from = self.since - CLOCKS_DIFFER
         if self.site_id is not None:
             yield LocusEndpoints.get_site_alerts.request(
