@@ -92,7 +92,7 @@ class WaitTrigger(BaseTrigger):
                             failing_since, pause = later.failing_since, max(pause, later.wait)
                             if isinstance(error, RateLimitedError):
                                 gate.shut(later.wait)
-                            self.log.warning("%s Looking again in %.0f s", error, pause)
+                            self.log.warning("%s. Looking again in %.0f s", error, pause)
                         else:
                             if found is not None:
                                 return found.value

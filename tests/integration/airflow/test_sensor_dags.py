@@ -114,9 +114,9 @@ def test_errors_in_a_row_end_the_sensor_when_they_have_lasted_too_long(dags, ser
     began = time.monotonic()
     run = dags[f"failing_{mode}"].test()
     assert states(run) == {"wait": "failed"}
-    assert 4 <= time.monotonic() - began < 30
+    assert 4 <= time.monotonic() - began < 60
     assert run.get_task_instance("wait").try_number == 1
-    assert len(server.log) >= 3
+    assert len(server.log) >= 2
     printed = "".join(capfd.readouterr())
     assert "Every look has failed for" in printed
     assert "errors_for allows" in printed

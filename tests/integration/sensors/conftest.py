@@ -34,6 +34,10 @@ def serve(monkeypatch):
 def context():
     """The context of a run that began a minute ago; XComs are kept in its task instance."""
     xcoms = {}
-    ti = SimpleNamespace(xcoms=xcoms, xcom_push=lambda key, value: xcoms.__setitem__(key, value))
+    ti = SimpleNamespace(
+        xcoms=xcoms,
+        xcom_push=lambda key, value: xcoms.update({key: value}),
+        get_first_reschedule_date=lambda _: None,
+    )
     run = SimpleNamespace(run_after=datetime.now(UTC) - timedelta(minutes=1))
     return {"ti": ti, "dag_run": run, "params": {}, "task_reschedule_count": 0}

@@ -10,7 +10,6 @@ from locus_stem.sensors.locus import LocusDataAvailableSensor, LocusDataSensor
 from locus_stem.sensors.stem import StemStreamAvailableSensor
 
 COMMON = {
-    "schedule": None,
     "start_date": datetime(2025, 1, 1, tzinfo=UTC),
     "params": {"site_id": 3000001, "until": "2025-10-01T12:00:00Z", "fields": "Wh_sum", "stem_site": "a"},
     "default_args": {"retries": 3, "retry_delay": timedelta(seconds=1)},
@@ -40,22 +39,22 @@ def add_sensors(*, deferrable):
     told(measured.output, stream.output)
 
 
-with DAG("rescheduled", **COMMON) as rescheduled:
+with DAG("rescheduled", schedule=None, **COMMON) as rescheduled:
     add_sensors(deferrable=False)
 
-with DAG("deferred", **COMMON) as deferred:
+with DAG("deferred", schedule=None, **COMMON) as deferred:
     add_sensors(deferrable=True)
 
-with DAG("failing_rescheduled", **COMMON) as failing_rescheduled:
+with DAG("failing_rescheduled", schedule=None, **COMMON) as failing_rescheduled:
     LocusDataAvailableSensor(task_id="wait", fields="{{ params.fields }}", **QUICK)
 
-with DAG("failing_deferred", **COMMON) as failing_deferred:
+with DAG("failing_deferred", schedule=None, **COMMON) as failing_deferred:
     LocusDataAvailableSensor(task_id="wait", fields="{{ params.fields }}", deferrable=True, **QUICK)
 
-with DAG("soft_rescheduled", **COMMON) as soft_rescheduled:
+with DAG("soft_rescheduled", schedule=None, **COMMON) as soft_rescheduled:
     LocusDataAvailableSensor(task_id="wait", fields="{{ params.fields }}", soft_fail=True, **QUICK)
 
-with DAG("soft_deferred", **COMMON) as soft_deferred:
+with DAG("soft_deferred", schedule=None, **COMMON) as soft_deferred:
     LocusDataAvailableSensor(
         task_id="wait", fields="{{ params.fields }}", soft_fail=True, deferrable=True, **QUICK
     )
