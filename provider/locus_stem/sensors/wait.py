@@ -56,7 +56,7 @@ class WaitSensor(BaseSensorOperator):
     :param poke_interval: time between two looks.
     :param mode: ``reschedule`` or ``poke``; the latter holds the pool's slot all the time.
     :param deferrable: default: Airflow's configuration ``[operators] default_deferrable``.
-    :param errors_for: how long looks may fail in a row before the task does.
+    :param errors_for: how long looks may fail in a row before the task does: a timedelta, or seconds.
     """
 
     template_fields: Sequence[str] = ("conn_id",)
@@ -72,7 +72,7 @@ class WaitSensor(BaseSensorOperator):
         poke_interval: timedelta | float = POKE_INTERVAL,
         mode: str = "reschedule",
         deferrable: bool = DEFAULT_DEFERRABLE,
-        errors_for: timedelta = DEFAULT_ERRORS_FOR,
+        errors_for: timedelta | float = DEFAULT_ERRORS_FOR,
         priority_weight: int = PRIORITY,
         weight_rule: str = "absolute",
         **kwargs: Any,
@@ -87,7 +87,7 @@ class WaitSensor(BaseSensorOperator):
         )
         self.conn_id = conn_id
         self.deferrable = deferrable
-        self.errors_for = errors_for
+        self.errors_for = errors_for if isinstance(errors_for, timedelta) else timedelta(seconds=errors_for)
         self._client: LocusClient | StemClient | None = None
         self._failing_since: datetime | None = None
         self._asked_to_wait = 0.0

@@ -70,10 +70,14 @@ def _granularities(answer: Answer) -> dict[str, list[str]]:
     """Give the granularities of each short name."""
     there: dict[str, list[str]] = {}
     for base in answer.payload:
-        for aggregation in base.get("aggregations") or ():  # it can be absent
-            if not isinstance(aggregation, dict) or not isinstance(base.get("granularities") or [], list):
-                raise unreadable(answer, "a base field", base)
-            there[str(aggregation.get("shortName"))] = list(base.get("granularities") or [])
+        aggregations = base.get("aggregations") or []  # it can be absent
+        granularities = base.get("granularities") or []
+        if not isinstance(aggregations, list) or not isinstance(granularities, list):
+            raise unreadable(answer, "a base field", base)
+        for aggregation in aggregations:
+            if not isinstance(aggregation, dict):
+                raise unreadable(answer, "an aggregation", aggregation)
+            there[str(aggregation.get("shortName"))] = granularities
     return there
 
 

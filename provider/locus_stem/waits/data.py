@@ -99,11 +99,11 @@ class DataWait(Wait):
         site_id = self.site_id
         if site_id is None:
             answer = yield LocusEndpoints.get_component.request(component_id=self.component_id)
-            site_id = number("siteId", answer.payload.get("siteId"))
+            site_id = _id(answer, "siteId")
         answer = yield LocusEndpoints.get_site.request(site_id=site_id)
         site = {"site_id": site_id, "location_timezone": answer.payload.get("locationTimezone")}
         if not site["location_timezone"] and answer.payload.get("clientId"):
-            answer = yield LocusEndpoints.get_client.request(client_id=answer.payload["clientId"])
+            answer = yield LocusEndpoints.get_client.request(client_id=_id(answer, "clientId"))
             return site_zone(site, answer.payload.get("tz"))[0]
         return site_zone(site, None)[0]
 
@@ -180,6 +180,13 @@ class StreamWait(Wait):
             if first_end <= at <= past and measured is not None:
                 return Found({"end_datetime": at.isoformat(), "kw_total_avg": measured})
         return None
+
+
+def _id(answer: Answer, key: str) -> int | None:
+    try:
+        return number(key, answer.payload[key])
+    except (KeyError, ValueError) as error:
+        raise unreadable(answer, key, answer.payload.get(key)) from error
 
 
 def _rows(answer: Answer, stream: dict[str, Any]) -> list[dict[str, Any]]:

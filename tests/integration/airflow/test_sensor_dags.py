@@ -109,6 +109,29 @@ def test_a_sensor_waits_until_the_servers_clock_has_passed_the_moment(dags, serv
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_an_alert_that_opens_after_the_run_began_is_found_and_none_that_was_open(dags, serve, mode):
+    server = serve()
+    now = datetime.now(UTC)
+    before = {alert["id"] for alert in server.fleet.truth_alerts()}
+    server.fleet.set_now(now + timedelta(days=6))
+    later = [alert for alert in server.fleet.truth_alerts() if alert["start"] > now + timedelta(hours=1)]
+    first = min(later, key=lambda alert: alert["start"])
+    server.fleet.set_now(None)
+
+    def pass_the_moment():
+        while sum(served.path.endswith("/alerts") for served in server.log) < 2:
+            time.sleep(0.05)
+        server.fleet.set_now(first["start"] + timedelta(hours=1))
+
+    threading.Thread(target=pass_the_moment, daemon=True).start()
+    run = dags[f"alert_{mode}"].test()
+    assert states(run) == {"wait": "success"}
+    found = run.get_task_instance("wait").xcom_pull(task_ids="wait")
+    assert first["id"] in {alert["id"] for alert in found}
+    assert not before & {alert["id"] for alert in found}
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_errors_in_a_row_end_the_sensor_when_they_have_lasted_too_long(dags, serve, mode, capfd):
     server = serve(faults=(Fault("500", 1.0),), fault_streak=10**6)
     began = time.monotonic()

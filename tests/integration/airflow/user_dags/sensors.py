@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG, task
 
-from locus_stem.sensors.locus import LocusDataAvailableSensor, LocusDataSensor
+from locus_stem.sensors.locus import LocusAlertSensor, LocusDataAvailableSensor, LocusDataSensor
 from locus_stem.sensors.stem import StemStreamAvailableSensor
 
 COMMON = {
@@ -58,3 +58,9 @@ with DAG("soft_deferred", schedule=None, **COMMON) as soft_deferred:
     LocusDataAvailableSensor(
         task_id="wait", fields="{{ params.fields }}", soft_fail=True, deferrable=True, **QUICK
     )
+
+with DAG("alert_rescheduled", schedule=None, **COMMON) as alert_rescheduled:
+    LocusAlertSensor(task_id="wait", **QUICK)
+
+with DAG("alert_deferred", schedule=None, **COMMON) as alert_deferred:
+    LocusAlertSensor(task_id="wait", deferrable=True, **QUICK)
