@@ -241,15 +241,16 @@ def test_a_null_is_no_value_and_a_later_one_is(serve, looks):
 
 
 def test_a_components_latest_point_begins_at_the_instant_or_later(serve, looks):
-    server = serve(NOON)
-    component, field = next(
-        (component, base["aggregations"][0]["shortName"])
+    server = serve(NOON + 9 * DAY)
+    component, field, end = next(
+        (component, field, row["ts"] + 15 * MINUTE)
         for component in server.fleet.all_components()
         for base in server.fleet.data_available("component", component.id)
         if "latest" in base["granularities"] and base["source"] == "Measured"
+        for field in [base["aggregations"][0]["shortName"]]
+        for row in server.fleet.truth_component_data(component.id, "15min", NOON, NOON + DAY, [field])
+        if row[field] is not None
     )
-    rows = server.fleet.truth_component_data(component.id, "15min", NOON, NOON + DAY, [field])
-    end = next(row["ts"] for row in rows if row[field] is not None) + 15 * MINUTE
     until = end - 10 * MINUTE  # within a quarter of an hour that has values
     sensor = LocusDataSensor(task_id="wait", component_id=component.id, fields=[field], until=until)
     assert looks(server, sensor, until + MINUTE - SECOND) is None
