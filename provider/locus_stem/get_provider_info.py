@@ -57,6 +57,14 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             },
         ],
+        "sensors": [
+            {"integration-name": "Locus Energy", "python-modules": ["locus_stem.sensors.locus"]},
+            {"integration-name": "Stem", "python-modules": ["locus_stem.sensors.stem"]},
+        ],
+        "triggers": [
+            {"integration-name": "Locus Energy", "python-modules": ["locus_stem.triggers.locus"]},
+            {"integration-name": "Stem", "python-modules": ["locus_stem.triggers.stem"]},
+        ],
         "connection-types": [
             {
                 "connection-type": "locus",
