@@ -37,8 +37,6 @@ POKE_INTERVAL = timedelta(minutes=5)
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 #: Airflow's own pool.
 OUTSIDE = "default_pool"
-#: Absolute, below extraction's.
-PRIORITY = 1
 
 
 class WaitSensor(BaseSensorOperator):
@@ -73,7 +71,7 @@ class WaitSensor(BaseSensorOperator):
         mode: str = "reschedule",
         deferrable: bool = DEFAULT_DEFERRABLE,
         errors_for: timedelta | float = DEFAULT_ERRORS_FOR,
-        priority_weight: int = PRIORITY,
+        priority_weight: int = pools.LOOK_PRIORITY,
         weight_rule: str = "absolute",
         **kwargs: Any,
     ) -> None:
@@ -105,7 +103,7 @@ class WaitSensor(BaseSensorOperator):
         for outer in (given["dag"], given["task_group"]):
             inherited.update(getattr(outer, "default_args", None) or {})
         named = {**inherited, **(kwargs.get("default_args") or {}), **kwargs}
-        defaults: dict[str, Any] = {"priority_weight": PRIORITY, "weight_rule": "absolute"}
+        defaults: dict[str, Any] = {"priority_weight": pools.LOOK_PRIORITY, "weight_rule": "absolute"}
         if "pool" not in named:
             deferrable = named.get("deferrable", DEFAULT_DEFERRABLE)
             defaults["pool"] = cls._account_pool(named.get("conn_id"), deferrable=deferrable)

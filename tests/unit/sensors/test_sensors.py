@@ -10,8 +10,8 @@ import pytest
 from airflow.exceptions import TaskDeferred
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowSkipException
 
-from locus_stem.dags.account import FETCH_PRIORITY
 from locus_stem.get_provider_info import get_provider_info
+from locus_stem.pools import FETCH_PRIORITY
 from locus_stem.sensors import locus, stem
 from locus_stem.sensors.locus import LocusAlertSensor, LocusDataAvailableSensor, LocusDataSensor
 from locus_stem.sensors.stem import StemStreamAvailableSensor, StemStreamSensor
