@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from locus_stem.dags.account import LocusAccount
+from locus_stem.dags.account import LocusAccount, StemAccount
 from locus_stem.dags.alert_sync import alert_params, locus_alert_sync
 from locus_stem.dags.daily_backfill import backfill_params, locus_daily_backfill
 from locus_stem.dags.inventory import locus_inventory
+from locus_stem.dags.lake_maintenance import lake_maintenance, maintenance_params
 from locus_stem.dags.monthly_bulk import bulk_params, locus_monthly_bulk
 from locus_stem.pools import FETCH_PRIORITY
 
@@ -52,8 +53,23 @@ def test_a_second_accounts_dags_have_their_own_names_and_pool():
     assert locus_monthly_bulk(account).dag_id == "locus_monthly_bulk__locus_west"
 
 
+def test_maintenance_takes_no_slot_of_the_api_and_knows_each_vendors_lake(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__LOCUS_STEM__LAKE_URI", "file:///lake")
+    lakes = {}
+    for account in (LocusAccount("locus_west"), StemAccount(), StemAccount("stem_west")):
+        dag = lake_maintenance(account)
+        assert [task.pool for task in dag.tasks] == ["default_pool"]
+        lakes[dag.dag_id] = dag.get_task("maintain").lake().uri
+    assert lakes == {
+        "lake_maintenance__locus_west": "file:///lake/locus_west",
+        "lake_maintenance": "file:///lake",
+        "lake_maintenance__stem_west": "file:///lake/stem_west",
+    }
+
+
 def test_the_params_are_those_of_the_readme():
     readme = (DAGS.parent / "README.md").read_text()
+    for name in (*backfill_params(), *bulk_params(), *maintenance_params()):
     for name in (*backfill_params(), *bulk_params(), *alert_params()):
         assert f"`{name}`" in readme
 
