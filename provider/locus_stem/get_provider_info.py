@@ -38,6 +38,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "Locus Energy",
                 "python-modules": [
+                    "locus_stem.operators.alerts",
                     "locus_stem.operators.backfill",
                     "locus_stem.operators.bulk",
                     "locus_stem.operators.component_data",
@@ -55,6 +56,14 @@ def get_provider_info() -> dict[str, Any]:
                     "locus_stem.operators.stem",
                 ],
             },
+        ],
+        "sensors": [
+            {"integration-name": "Locus Energy", "python-modules": ["locus_stem.sensors.locus"]},
+            {"integration-name": "Stem", "python-modules": ["locus_stem.sensors.stem"]},
+        ],
+        "triggers": [
+            {"integration-name": "Locus Energy", "python-modules": ["locus_stem.triggers.locus"]},
+            {"integration-name": "Stem", "python-modules": ["locus_stem.triggers.stem"]},
         ],
         "connection-types": [
             {

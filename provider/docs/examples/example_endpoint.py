@@ -1,4 +1,4 @@
-"""Airflow DAG: open alerts of a site, into XCom, every hour."""
+"""Airflow DAG: alerts of a site that were open yesterday, into XCom."""
 
 from datetime import UTC, datetime
 
@@ -6,12 +6,15 @@ from airflow.sdk import DAG
 
 from locus_stem.operators.endpoint import LocusEndpointOperator
 
-with DAG(
-    "site_alerts", schedule="@hourly", start_date=datetime(2025, 1, 1, tzinfo=UTC), catchup=False
-) as dag:
+with DAG("site_alerts", schedule="@daily", start_date=datetime(2025, 1, 1, tzinfo=UTC), catchup=False) as dag:
     LocusEndpointOperator(
-        task_id="open_alerts",
+        task_id="alerts",
         endpoint="get_site_alerts",
-        arguments={"site_id": 3000001, "status": "open", "tz": "UTC"},
+        arguments={
+            "site_id": 3000001,
+            "open_during_min": "{{ macros.ds_add(ds, -1) }}T00:00:00",
+            "open_during_max": "{{ ds }}T00:00:00",
+            "tz": "UTC",
+        },
         keys=["id", "alertType", "priority", "start"],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.dags.account import LocusAccount, StemAccount
+from locus_stem.dags.alert_sync import locus_alert_sync
 from locus_stem.dags.daily_backfill import locus_daily_backfill
 from locus_stem.dags.inventory import locus_inventory
 from locus_stem.dags.lake_maintenance import lake_maintenance
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 #: What makes each vendor's DAGs, by the DAG's name for the default connection.
 LOCUS: Mapping[str, Callable[..., DAG]] = {
-    make.__name__: make for make in (locus_inventory, locus_daily_backfill, locus_monthly_bulk)
+    make.__name__: make
+    for make in (locus_inventory, locus_daily_backfill, locus_alert_sync, locus_monthly_bulk)
 }
 STEM: Mapping[str, Callable[..., DAG]] = {stem_daily_backfill.__name__: stem_daily_backfill}
 LAKE: Mapping[str, Callable[..., DAG]] = {lake_maintenance.__name__: lake_maintenance}

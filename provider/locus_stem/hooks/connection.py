@@ -57,10 +57,40 @@ def defined(hook: BaseHook, conn_id: str, conn_type: str) -> Connection:
     try:
         return hook.get_connection(conn_id)
     except AirflowNotFoundException as error:
+        raise _undefined(conn_id, conn_type) from error
+
+
+async def defined_async(conn_id: str, conn_type: str) -> Connection:
+    """Find a connection from within an event loop, as triggers do.
+
+    :raises ConfigurationError: there is none of this id.
+    """
+    from airflow.providers.common.compat.connection import get_async_connection
+
+    try:
+        return await get_async_connection(conn_id)
+    except AirflowNotFoundException as error:
+        raise _undefined(conn_id, conn_type) from error
+
+
+def partner_of(credentials: LocusCredentials) -> int:
+    """Give the account's partner id.
+
+    :raises ConfigurationError: the connection has none.
+    """
+    if credentials.partner_id is None:
         raise ConfigurationError(
-            f"connection {conn_id!r} is not defined: add it under Admin > Connections with the type {conn_type!r}, "
-            f"or as AIRFLOW_CONN_{conn_id.upper()}"
-        ) from error
+            f"{credentials.label}: field partner_id (in extra) is missing; "
+            "set it to the number that your Locus Energy account manager gave you"
+        )
+    return credentials.partner_id
+
+
+def _undefined(conn_id: str, conn_type: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"connection {conn_id!r} is not defined: add it under Admin > Connections with the type {conn_type!r}, "
+        f"or as AIRFLOW_CONN_{conn_id.upper()}"
+    )
 
 
 class _Fields:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
 from locus_stem.api.client import LocusClient
-from locus_stem.api.errors import ConfigurationError, LocusStemError
+from locus_stem.api.errors import LocusStemError
 from locus_stem.api.locus import LocusEndpoints
-from locus_stem.hooks.connection import defined, locus_credentials
+from locus_stem.hooks.connection import defined, locus_credentials, partner_of
 from locus_stem.hooks.forms import LOCUS_BEHAVIOUR, LOCUS_FIELDS, TEST_SECONDS, widgets
 
 if TYPE_CHECKING:
@@ -51,12 +51,7 @@ class LocusHook(LocusEndpoints, BaseHook):
 
         :raises ConfigurationError: the connection has none.
         """
-        if self.credentials.partner_id is None:
-            raise ConfigurationError(
-                f"{self.credentials.label}: field partner_id (in extra) is missing; "
-                "set it to the number that your Locus Energy account manager gave you"
-            )
-        return self.credentials.partner_id
+        return partner_of(self.credentials)
 
     @cached_property
     def _client(self) -> LocusClient:

@@ -28,6 +28,8 @@ class StemPlanStreamsOperator(StemOperator, PlanOperator):
     :return: the batches' addresses; an extract task each.
     """
 
+    tables = ("stem_clients", "stem_sites", "coverage")
+
     def plan(self, lake: Lake, turn: Turn, context: Context) -> Planned:
         """Plan the run."""
         from locus_stem.pipelines.plan import scope
@@ -65,6 +67,8 @@ class LoadStreamsOperator(StemOperator, LoadOperator):
     :param staging: address of the run's staging (templated).
     :return: rows new, changed, unchanged and withdrawn; sites skipped and streams unavailable, with the reasons.
     """
+
+    tables = ("stem_streams", "coverage")
 
     def load(self, lake: Lake, staging: Staging) -> Loaded:
         """Load the staged parts."""

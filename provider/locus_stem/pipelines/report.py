@@ -14,6 +14,7 @@ from locus_stem.tables.runs import add_run, record_runs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from locus_stem.pipelines.alert_sync import Synced
     from locus_stem.pipelines.knowledge import Refreshed
     from locus_stem.tables.lake import Lake
     from locus_stem.tables.staging import Staging
@@ -88,6 +89,27 @@ def record_turn(
     if refreshed.left:
         lines.append(f"{len(refreshed.left)} details are left; the slot is given back to others in between")
     return recorded, lines
+
+
+def record_sync(
+    lake: Lake, owner: Mapping[str, Any], usage: Usage, synced: Synced
+) -> tuple[LoadCounts, list[str]]:
+    """Write one turn of the alert sync into `runs`, on top of the try's earlier turns.
+
+    :return: rows of `runs`, and the report's lines.
+    """
+    key = (owner["task_id"], owner["map_index"], owner["try_number"])
+    run = {"dag_id": owner["dag_id"], "run_id": owner["run_id"]}
+    recorded = add_run(lake, _row(run, key, usage, {"counts": asdict(synced.alerts), "skipped": {}}))
+    return recorded, [
+        f"requests: {usage.requests} ({_statuses(usage)}), retries: {usage.retries}, "
+        f"429s: {usage.by_status.get('429', 0)}",
+        f"API time: {usage.api_seconds:.1f} s of {usage.wall_seconds:.1f} s",
+        f"locus_alert_history: {synced.history}",
+        f"locus_alerts: {synced.alerts}",
+        f"objects that can't be read: {synced.unreadable}",
+        f"cursor: {synced.cursor.isoformat() if synced.cursor else 'none yet'}",
+    ]
 
 
 def _row(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.api.stem import STREAM_TYPES
 from locus_stem.pipelines.extract import BatchState, request_key
-from locus_stem.pipelines.load import Loaded, answered, windows
+from locus_stem.pipelines.load import Loaded, answered, span_of, windows
 from locus_stem.pipelines.plan import (
     NothingAllowedError,
     Planned,
@@ -64,11 +65,11 @@ def plan_stem_backfill(
         return StreamParams.from_raw(raw_params, day=run_day, last_covered=last_covered, scheduled=scheduled)
 
     params = read(None)
-    left = refresh_sites(lake, datetime.now(UTC).date(), turn)
+    left, counts = refresh_sites(lake, datetime.now(UTC).date(), turn)
     usage = add_usage(lake, run_scope, turn.usage())
     if left:
         log.info("The slot is given back to others; the sites of %d clients are left to ask for", left)
-        return Planned(None, left=left)
+        return Planned(None, left=left, counts=counts)
     listed = listed_sites(lake)
     granularity = str(params.resolution)
     plan = plan_streams(
@@ -108,7 +109,7 @@ def plan_stem_backfill(
             for site, starts in plan.starts.items()
         },
     }
-    return write_plan(lake, run_scope, plan.requests, contents, slots)
+    return replace(write_plan(lake, run_scope, plan.requests, contents, slots), counts=counts)
 
 
 def load_stem_backfill(lake: Lake, staging: Staging) -> Loaded:
@@ -135,8 +136,8 @@ def load_stem_backfill(lake: Lake, staging: Staging) -> Loaded:
     parts = [manifest["part"] for manifest in manifests if manifest["part"]]
     log.info("Loading %d part(s) of %d requests into %s", len(parts), len(requests), TABLE)
     counts = load_streams(lake, int(plan["granularity"]), parts, asked, names)
-    record_coverage(lake, TABLE, SITE, plan["granularity"], parts, asked, names)
-    record_skips(lake, TABLE, SITE, plan["granularity"], _skips(requests, outcome, begins))
+    coverage = record_coverage(lake, TABLE, SITE, plan["granularity"], parts, asked, names)
+    coverage += record_skips(lake, TABLE, SITE, plan["granularity"], _skips(requests, outcome, begins))
     unavailable: dict[str, dict[str, str]] = {}
     for (place, _, _), reasons in outcome.refused_fields.items():
         if place not in outcome.refused:
@@ -144,6 +145,8 @@ def load_stem_backfill(lake: Lake, staging: Staging) -> Loaded:
     items = [item for manifest in manifests for item in manifest["answered"]]
     return Loaded(
         counts=counts,
+        coverage=coverage,
+        span=span_of(asked),
         entities=len(sites),
         skipped={sites[place]: reason for place, reason in sorted(outcome.refused.items())},
         skipped_fields=dict(sorted(unavailable.items())),

@@ -16,6 +16,7 @@ from locus_stem.api.errors import RefusedError, StemNoResults
 from locus_stem.api.stem import Paging, StemEndpoints
 from locus_stem.pipelines.plan import NothingAllowedError
 from locus_stem.pipelines.slot import UnansweredError
+from locus_stem.tables.counts import LoadCounts, summed
 from locus_stem.tables.coverage import Fetch, last_fetches, record_fetches
 from locus_stem.tables.objects import load_objects
 
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 
 __all__ = ["CLIENTS", "SITES", "Listed", "listed_sites", "refresh_sites"]
 
-CLIENTS, SITES = "stem_clients", "stem_sites"
+CLIENTS, SITES, COVERAGE = "stem_clients", "stem_sites", "coverage"
 #: The entity type and id of the listing of all clients.
 ACCOUNT = ("account", "")
 GONE = "the API no longer lists it"
@@ -52,16 +53,17 @@ class Listed:
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def refresh_sites(lake: Lake, today: date, turn: Turn) -> int:
+def refresh_sites(lake: Lake, today: date, turn: Turn) -> tuple[int, dict[str, LoadCounts]]:
     """Fetch the clients and each client's sites where that has not been done today, or was refused, and load them.
 
-    :return: clients that are left for a next turn.
+    :return: clients that are left for a next turn; rows by table.
     :raises NothingAllowedError: the API refuses to list the clients, or the sites of any of them.
     :raises UnansweredError: the whole turn has brought nothing.
     """
     last = last_fetches(lake, CLIENTS).get(ACCOUNT)
+    counts: dict[str, LoadCounts] = {}
     if last is None or last.day < today:
-        _refresh_clients(lake, today, turn)
+        counts = _refresh_clients(lake, today, turn)
     listed = _listed(lake, CLIENTS)
     fetches = last_fetches(lake, SITES)
     known = {client: fetches.get(("client", client)) for client in sorted(listed)}
@@ -86,13 +88,14 @@ def refresh_sites(lake: Lake, today: date, turn: Turn) -> int:
             done.append(client)
             turn.progress("lists of sites", len(done), len(due))
     finally:
-        _load_sites(lake, objects, [client for client in done if client not in refused], today)
-        record_fetches(lake, SITES, [Fetch("client", client, today, refused.get(client)) for client in done])
+        loaded = _load_sites(lake, objects, [client for client in done if client not in refused], today)
+        fetched = [Fetch("client", client, today, refused.get(client)) for client in done]
+        counts = summed(counts, loaded, {COVERAGE: record_fetches(lake, SITES, fetched)} if fetched else {})
     if refused and len(refused) == len(listed):
         raise NothingAllowedError(
             f"The API refuses to list the sites of any of the {len(listed)} clients: {next(iter(refused.values()))}"
         )
-    return len(due) - len(done)
+    return len(due) - len(done), counts
 
 
 def listed_sites(lake: Lake) -> Listed:
@@ -119,7 +122,7 @@ def listed_sites(lake: Lake) -> Listed:
     return found
 
 
-def _refresh_clients(lake: Lake, today: date, turn: Turn) -> None:
+def _refresh_clients(lake: Lake, today: date, turn: Turn) -> dict[str, LoadCounts]:
     try:
         objects = _pages(StemEndpoints.get_clients.request(), turn)
     except RefusedError as error:
@@ -128,30 +131,27 @@ def _refresh_clients(lake: Lake, today: date, turn: Turn) -> None:
         log.warning("%s: the API lists nothing; no site is asked", CLIENTS)
     counts = load_objects(lake, CLIENTS, objects, complete=False, today=today)
     known = set(lake.read(CLIENTS, ["client_id"]).column("client_id").to_pylist())
-    _mark(lake, CLIENTS, "client", _ids(objects), known, today)
-    record_fetches(lake, CLIENTS, [Fetch(*ACCOUNT, today)])
+    marked = _mark(lake, CLIENTS, "client", _ids(objects), known, today)
     log.info("%s: %d listed, %s", CLIENTS, len(objects), counts)
+    return {CLIENTS: counts, COVERAGE: marked + record_fetches(lake, CLIENTS, [Fetch(*ACCOUNT, today)])}
 
 
-def _load_sites(lake: Lake, objects: list[dict[str, Any]], clients: Iterable[str], today: date) -> None:
+def _load_sites(
+    lake: Lake, objects: list[dict[str, Any]], clients: Iterable[str], today: date
+) -> dict[str, LoadCounts]:
     """Load the sites of clients whose list is whole, and mark those of their sites that it lacks."""
     asked = set(clients)
     if not asked:
-        return
+        return {}
     counts = load_objects(lake, SITES, objects, complete=False, today=today)
     rows = lake.read(SITES, ["site_id", "client_id"]).to_pylist()
-    _mark(
-        lake,
-        SITES,
-        "site",
-        _ids(objects),
-        {row["site_id"] for row in rows if row["client_id"] in asked},
-        today,
-    )
+    known = {row["site_id"] for row in rows if row["client_id"] in asked}
+    marked = _mark(lake, SITES, "site", _ids(objects), known, today)
     log.info("%s: %d listed of %d client(s), %s", SITES, len(objects), len(asked), counts)
+    return {SITES: counts, COVERAGE: marked}
 
 
-def _mark(lake: Lake, table: str, kind: str, listed: set[str], known: set[str], today: date) -> None:
+def _mark(lake: Lake, table: str, kind: str, listed: set[str], known: set[str], today: date) -> LoadCounts:
     """Remember which of the known are no longer listed, and which are again."""
     before = {
         entity for (of, entity), fetch in last_fetches(lake, table).items() if of == kind and fetch.skipped
@@ -160,7 +160,7 @@ def _mark(lake: Lake, table: str, kind: str, listed: set[str], known: set[str], 
     if gone:
         log.warning("%s: no longer listed: %s", table, ", ".join(sorted(gone)))
     marks = [Fetch(kind, entity, today, GONE) for entity in sorted(gone)]
-    record_fetches(lake, table, [*marks, *(Fetch(kind, entity, today) for entity in sorted(back))])
+    return record_fetches(lake, table, [*marks, *(Fetch(kind, entity, today) for entity in sorted(back))])
 
 
 def _listed(lake: Lake, table: str) -> set[str]:

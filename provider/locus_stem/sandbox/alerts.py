@@ -57,9 +57,10 @@ def alerts_of(
     installed, removed = lifetime(component.site)
     first = datetime.fromtimestamp(installed * 60, UTC)
     last = now if removed is None else min(now, datetime.fromtimestamp(removed * 60, UTC))
-    if since is not None:
-        first = max(first, since.astimezone(UTC) - LONGEST)
-    for cycle in range(max(0, -int((EPOCH - first) // CYCLE)), int((last - EPOCH) / CYCLE) + 1):
+    first_cycle = max(0, -int((EPOCH - first) // CYCLE))
+    if since is not None:  # an alert may start late in its cycle
+        first_cycle = max(first_cycle, int((since.astimezone(UTC) - LONGEST - EPOCH) // CYCLE))
+    for cycle in range(first_cycle, int((last - EPOCH) / CYCLE) + 1):
         alert = _alert(component, cycle, now, seed)
         if alert is not None:
             yield alert

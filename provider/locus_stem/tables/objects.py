@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from locus_stem.tables.lake import Lake
     from locus_stem.tables.sql import Filter
 
-__all__ = ["load_data_available", "load_objects"]
+__all__ = ["load_data_available", "load_objects", "object_row"]
 
 log = logging.getLogger(__name__)
 REMOVED = "removed_on"
+#: Columns that the API doesn't fill.
+OWN = (REMOVED, "withdrawn_at")
 DROPPED = "statusCode"
 IN_LIST = 1000
 
@@ -41,7 +43,7 @@ def load_objects(
     :returns: objects newly removed are counted as withdrawn
     """
     spec = SPECS[table]
-    rows = _last_of_each(spec, [_row(spec, one) for one in objects])
+    rows = _last_of_each(spec, [object_row(spec, one) for one in objects])
     known = lake.open(table)
     stored = spec.schema() if known is None else pa.schema(known.schema().to_arrow())
     given = table_of(spec, rows, stored)
@@ -95,7 +97,8 @@ def load_data_available(
     return total
 
 
-def _row(spec: TableSpec, one: Mapping[str, Any]) -> dict[str, Any]:
+def object_row(spec: TableSpec, one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an answered object under the table's column names; columns of the table's own aren't filled."""
     row: dict[str, Any] = {}
     for name, value in one.items():
         if name == DROPPED:
@@ -103,9 +106,9 @@ def _row(spec: TableSpec, one: Mapping[str, Any]) -> dict[str, Any]:
         column = snake_case(name)
         if column == "id" and spec.id_column is not None and spec.id_column not in one:
             column = spec.id_column
-        if column == REMOVED:
+        if column in OWN:
             log.warning(
-                "%s: an answered field %r isn't stored: the table has its own %s", spec.name, name, REMOVED
+                "%s: an answered field %r isn't stored: the table has its own %s", spec.name, name, column
             )
             continue
         row[column] = value

@@ -192,6 +192,20 @@ SPECS: Mapping[str, TableSpec] = MappingProxyType(
             _spec("locus_bulk_monthly", "site_id month", {"site_id": INT, "month": DAY}, other=NUMBER),
             _spec("locus_alerts", "alert_id", {**ALERT, "withdrawn_at": INSTANT}, id_column="alert_id"),
             _spec("locus_alert_history", "alert_id updated", ALERT, id_column="alert_id"),
+            # What each webhook connection was told: of a state's ``withdrawn_at`` the last value told.
+            _spec(
+                "_alert_deliveries",
+                "connection alert_id updated",
+                {
+                    "connection": TEXT,
+                    "alert_id": INT,
+                    "updated": INSTANT,
+                    "withdrawn_at": INSTANT,
+                    "posted": FLAG,
+                    "recorded": INSTANT,
+                },
+                partitions="connection",
+            ),
             _spec("stem_clients", "client_id", _texts("client_id name link"), id_column="client_id"),
             _spec(
                 "stem_sites",

@@ -12,6 +12,7 @@ import pytest
 
 from locus_stem.dags.daily_backfill import locus_daily_backfill
 from locus_stem.dags.inventory import locus_inventory
+from locus_stem.dags.lake_maintenance import lake_maintenance
 from locus_stem.dags.monthly_bulk import locus_monthly_bulk
 from locus_stem.demo.__main__ import sandbox_connections
 from locus_stem.demo.compare import Loaded, available, bulk, measurements, objects
@@ -115,6 +116,42 @@ def test_bulk_refuses_a_wrong_field_by_name_before_the_first_data_request(lake, 
     assert "param fields='Wh_sun'" in said
     assert "did you mean" in said
     assert not [served for served in server.log if served.path.endswith("/data")]
+
+
+def test_maintenance_of_a_loaded_lake_asks_the_api_nothing_and_changes_no_row(lake, server, capfd):
+    for days in (9, 8, 7):
+        start = TODAY - timedelta(days=days)
+        conf = {"start": str(start), "end": str(start + timedelta(days=1))}
+        assert set(states(locus_daily_backfill().test(run_conf=conf)).values()) == {"success"}
+    names = ("locus_site_data", "coverage", "runs")
+    before = [sorted(lake.read(name).to_pylist(), key=repr) for name in names]
+    server.reset()
+    run = lake_maintenance().test()
+    assert states(run) == {"maintain": "success"}
+    assert not server.log
+    assert [sorted(lake.read(name).to_pylist(), key=repr) for name in names] == before
+    said = capfd.readouterr().out
+    assert "locus_site_data: " in said
+    assert "staging: 0 abandoned folders removed" in said
+    months = {row["month"] for row in lake.read("locus_site_data", ["month"]).to_pylist()}
+    assert len(lake.open("locus_site_data").file_uris()) == len(months)
+
+
+def test_maintenance_that_fails_in_a_table_names_it_after_the_others_and_too_short_a_retention_is_refused(
+    lake, server, capfd
+):
+    locus_inventory().test()
+    log = Path(lake.filesystem()[1], "locus_clients", "_delta_log")
+    log.joinpath(f"{0:020d}.json").write_text("nonsense")
+    dag = lake_maintenance()
+    dag.get_task("maintain").retries = 0
+    assert states(dag.test()) == {"maintain": "failed"}
+    said = capfd.readouterr().out
+    assert "Maintenance failed of locus_clients: " in said
+    assert "locus_sites: 1 files before" in said
+    dag.get_task("maintain").retention_days = "2"
+    assert states(dag.test()) == {"maintain": "failed"}
+    assert "param retention_days='2'" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from locus_stem.demo.__main__ import sandbox_connections
 from locus_stem.operators.retries import HAS_POLICIES
@@ -62,7 +63,8 @@ def run(connections):
     """Render an operator's templates and execute it, as a task does."""
 
     def rendered_and_executed(operator, **context):
-        context = {"ti": task_instance(), "params": {}, **context}
+        events = OutletEventAccessors()
+        context = {"ti": task_instance(), "params": {}, "outlet_events": events, **context}
         operator.render_template_fields(context)
         with judged(operator):
             return operator.execute(context)

@@ -9,11 +9,17 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.exceptions import AirflowRescheduleException
+from airflow.providers.common.compat.sdk import AssetAlias
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from locus_stem.assets import table_asset
 from locus_stem.operators.inventory import INVENTORY_TABLES, LocusInventoryOperator
 from locus_stem.operators.measurements import LoadMeasurementsOperator
+from locus_stem.operators.stem import (
+    LoadStreamsOperator,
+    StemExtractStreamsOperator,
+    StemPlanStreamsOperator,
+)
 from locus_stem.pipelines.slot import Turn
 from locus_stem.tables.lake import Lake
 from locus_stem.tables.state import state_of
@@ -30,7 +36,7 @@ def lake(tmp_path):
 def execute(connections):
     """Execute an operator as one try of a task; give its events by the assets' names."""
 
-    def executed(operator, *, try_number=1, first_turn=None):
+    def executed(operator, *, try_number=1, first_turn=None, params=None):
         now = datetime.now(UTC)
         ti = SimpleNamespace(
             dag_id="d",
@@ -39,10 +45,14 @@ def execute(connections):
             map_index=-1,
             try_number=try_number,
             get_first_reschedule_date=lambda _: first_turn,
+            xcom_push=lambda key, value: None,
         )
-        dag_run = SimpleNamespace(dag_id="d", run_id="r", start_date=now, run_after=now)
-        context = {"ti": ti, "dag_run": dag_run, "outlet_events": OutletEventAccessors()}
-        operator.execute(context)
+        dag_run = SimpleNamespace(
+            dag_id="d", run_id="r", run_type="manual", start_date=now, run_after=now, data_interval_start=now
+        )
+        context = {"ti": ti, "dag_run": dag_run, "params": params or {}}
+        context["outlet_events"] = OutletEventAccessors()
+        executed.returned = operator.execute(context)
         (alias,) = operator.outlets
         events = context["outlet_events"][alias].asset_alias_events
         return {event.dest_asset_key.name: (event.dest_asset_key.uri, event.extra) for event in events}
@@ -153,3 +163,29 @@ def test_rows_that_a_killed_try_committed_lie_between_the_versions_of_the_next(
     assert (extra["rows_changed"], extra["rows_unchanged"]) == (0, 1)
     assert (extra["version_before"], extra["version"]) == (1, 2)
     assert not list(Path(lake.filesystem()[1], "_staging").iterdir())
+
+
+def test_stems_lists_and_streams_are_events_and_lineage_of_its_own_tables(lake, execute):
+    day = {"start": "2025-10-01", "end": "2025-10-02", "stream_types": ["MONITOR"]}
+    events = execute(StemPlanStreamsOperator(task_id="plan", lake_uri=lake.uri), params=day)
+    assert {name: extra["rows_new"] for name, (_, extra) in events.items() if name != "coverage"} == {
+        name: lake.read(name).num_rows for name in ("stem_clients", "stem_sites")
+    }
+    (batch,) = execute.returned
+    extract = StemExtractStreamsOperator(task_id="extract", lake_uri=lake.uri, batch=batch)
+    extract.outlets = [AssetAlias("none")]
+    execute(extract)
+    load = LoadStreamsOperator(task_id="load", lake_uri=lake.uri, staging=batch.rpartition("/")[0])
+    assert load.outlets == [AssetAlias("stem_tables")]
+    events = execute(load)
+    assert events.keys() == {"stem_streams", "coverage"}
+    uri, extra = events["stem_streams"]
+    assert uri == table_asset("stem_streams", lake_uri=lake.uri).uri
+    assert extra["rows_new"] == lake.read("stem_streams").num_rows > 96
+    assert (extra["start"], extra["end"]) == ("2025-10-01T00:00:00+00:00", "2025-10-02T00:00:00+00:00")
+    assert (extra["granularity"], extra["level"], extra["version_before"]) == ("900", "site", None)
+    outputs = {one.name: one for one in load.get_openlineage_facets_on_complete(None).outputs}
+    assert {column.name for column in outputs[uri.removeprefix("file://")].facets["schema"].fields} >= {
+        "site_id",
+        "kw_total_avg",
+    }

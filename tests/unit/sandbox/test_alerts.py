@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from locus_stem.sandbox.alerts import alerts_of
 from locus_stem.sandbox.fleet import Fleet
 
 NOW = datetime(2025, 3, 1, 12, 7, tzinfo=UTC)
@@ -71,3 +72,13 @@ def test_only_device_faults_are_described_and_not_all_at_length(fleet):
 def test_no_alert_is_older_than_its_site(fleet):
     for alert in fleet.truth_alerts():
         assert alert["start"].date() >= fleet.site(alert["siteId"]).installed - timedelta(days=17)
+
+
+def test_what_is_left_out_since_an_instant_ended_and_was_last_updated_before_it():
+    fleet, days = Fleet(sites=20, now=NOW), [1, 5, 9, 13, 40, 151]
+    for component in fleet.all_components():
+        every = list(alerts_of(component, NOW, fleet.seed))
+        for since in (NOW - timedelta(days=number) for number in days):
+            found = list(alerts_of(component, NOW, fleet.seed, since=since))
+            left_out = [alert for alert in every if alert not in found]
+            assert all(alert.end and alert.end < since and alert.updated < since for alert in left_out)

@@ -1,0 +1,127 @@
+"""A user's webhook: an ordinary Airflow connection of type ``http``."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow.providers.common.compat.sdk import mask_secret
+
+from locus_stem.api.errors import ConfigurationError
+from locus_stem.hooks.connection import defined
+from locus_stem.pipelines.alert_delivery import Reply, Verdict
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from airflow.providers.common.compat.sdk import Connection
+    from airflow.providers.http.hooks.http import HttpHook
+    from requests import Session
+
+#: Seconds that a post may take, unless the connection's extra ``timeout`` says less or more; at most a minute.
+TIMEOUT, LONGEST_TIMEOUT = 30.0, 60.0
+#: Bytes of an answer that are read so that its connection can be used again.
+READ_BYTES = 65_536
+
+
+class Webhook:
+    """Posts JSON to the address of a connection of type ``http``, its login and headers with it.
+
+    Redirects aren't followed: they would carry the login elsewhere. What goes wrong is said without the address,
+    which may hold a token.
+
+    :param conn_id: the connection's id.
+    """
+
+    def __init__(self, conn_id: str) -> None:
+        self.conn_id = conn_id
+        self._session: Session | None = None
+
+    def __enter__(self) -> Self:
+        self._session = self._hook.get_conn({"Content-Type": "application/json"}, {"check_response": False})
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            self._session.close()
+
+    def check(self) -> Self:
+        """Check the connection's fields; nothing is sent.
+
+        :raises ConfigurationError: there is none of this id, or a field is missing or wrong.
+        """
+        connection = self._connection
+        label = f"webhook connection {self.conn_id!r}"
+        if connection.conn_type != "http":
+            raise ConfigurationError(f"{label} is of type {connection.conn_type!r}; type 'http' is needed")
+        if not connection.host:
+            raise ConfigurationError(f"{label}: field host is missing; set it to the webhook's address")
+        address = urlsplit(self._hook.url_from_endpoint(None))
+        if address.scheme not in {"http", "https"} or not address.hostname:
+            raise ConfigurationError(
+                f"{label}: fields schema and host are no address; allowed: http and https"
+            )
+        for part in (address.path, address.query):
+            if len(part) > 1:
+                mask_secret(part)
+        self._timeout()
+        return self
+
+    def post(self, body: bytes, key: str) -> Reply:
+        """Post a JSON body with an idempotency key; call it within ``with``."""
+        import requests
+
+        if self._session is None:
+            raise RuntimeError("a webhook posts only within its with block")
+        try:
+            response = self._session.post(
+                self._hook.url_from_endpoint(None),
+                data=body,
+                headers={"Content-Type": "application/json", "Idempotency-Key": key},
+                timeout=self._timeout(),
+                allow_redirects=False,
+                stream=True,
+            )
+        except requests.Timeout:
+            return Reply(Verdict.UNAVAILABLE, f"no answer within {self._timeout():g} s")
+        except requests.exceptions.SSLError:
+            return Reply(Verdict.UNAVAILABLE, "no TLS connection: its certificate or protocol is refused")
+        except requests.ConnectionError:
+            return Reply(Verdict.UNAVAILABLE, "no connection, or it was cut off")
+        except requests.RequestException as error:
+            return Reply(Verdict.WRONG, f"it can't be posted to ({type(error).__name__})")
+        with response:
+            try:
+                response.raw.read(READ_BYTES)
+            except Exception:  # noqa: BLE001  # the answer's status is here; its body is of no use
+                response.close()
+        return Reply.of_status(response.status_code)
+
+    @cached_property
+    def _hook(self) -> HttpHook:
+        from airflow.providers.http.hooks.http import HttpHook
+
+        return HttpHook(method="POST", http_conn_id=self.conn_id)
+
+    @cached_property
+    def _connection(self) -> Connection:
+        return defined(self._hook, self.conn_id, "http")
+
+    def _timeout(self) -> float:
+        value: Any = self._connection.extra_dejson.get("timeout")
+        if value is None or value == "":
+            return TIMEOUT
+        try:
+            seconds = float(value)
+        except (TypeError, ValueError):
+            seconds = 0.0
+        if not 0 < seconds <= LONGEST_TIMEOUT:
+            raise ConfigurationError(
+                f"webhook connection {self.conn_id!r}: field timeout (in extra) is {value!r}; allowed: a number of "
+                f"seconds above 0 and at most {LONGEST_TIMEOUT:.0f}"
+            )
+        return seconds

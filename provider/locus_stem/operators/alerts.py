@@ -1,0 +1,151 @@
+"""Operators of the alert sync and of the delivery to a webhook."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
+
+from locus_stem.operators.account import LocusOperator
+from locus_stem.operators.pipeline import owner
+from locus_stem.operators.retries import known_causes
+from locus_stem.operators.turns import give_slot_back
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from locus_stem.hooks.webhook import Webhook
+    from locus_stem.tables.lake import Lake
+
+log = logging.getLogger(__name__)
+
+#: So many refused alerts are named in the error.
+NAMED = 20
+
+
+class LocusAlertSyncOperator(LocusOperator):
+    """Load what changed of a partner's alerts into `locus_alert_history` and `locus_alerts`.
+
+    :param updated_since: an instant, in UTC where it has no zone: read from there; empty: from the committed cursor,
+        which this doesn't move past what was read (templated).
+    :param webhook_conn_id: connection of type ``http`` that the alerts will be delivered to. In its first run the
+        alerts there are before the sync are noted as known to it (templated).
+    :return: alerts new, changed, unchanged and withdrawn; new states; objects that can't be read; the cursor; requests.
+    """
+
+    tables = ("locus_alert_history", "locus_alerts", "runs")
+    template_fields: Sequence[str] = (*LocusOperator.template_fields, "updated_since", "webhook_conn_id")
+
+    def __init__(
+        self, *, updated_since: str | None = None, webhook_conn_id: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.updated_since = updated_since
+        self.webhook_conn_id = webhook_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Sync until done or the turn is over."""
+        from datetime import UTC, datetime
+
+        from locus_stem.pipelines.alert_sync import sync_alerts
+        from locus_stem.pipelines.plan import scope
+        from locus_stem.pipelines.report import record_sync
+        from locus_stem.pipelines.slot import Turn
+        from locus_stem.pipelines.written import add_written
+        from locus_stem.planning.alerts import updated_since_from
+        from locus_stem.tables.staging import remove_staging
+
+        with known_causes(context):
+            since = updated_since_from({"updated_since": self.updated_since}, datetime.now(UTC))
+            hook, lake = self.hook(), self.lake()
+            partner_id = hook.partner_id
+            lake.check()
+            if self.webhook_conn_id:
+                _begin(lake, self.webhook_conn_id)
+            user = owner(context)
+            with hook.get_conn() as client:
+                turn = Turn(client)
+                run = f"{user['dag_id']} {user['run_id']}"
+                synced = sync_alerts(lake, partner_id, turn, run=run, updated_since=since)
+                usage = turn.usage()
+            recorded, lines = record_sync(lake, user, usage, synced)
+            for line in lines:
+                self.log.info("%s", line)
+            loaded = {
+                "locus_alert_history": synced.history,
+                "locus_alerts": synced.alerts,
+                "runs": recorded,
+            }
+            run_scope = scope(user["dag_id"], user["run_id"])
+            written, _ = add_written(lake, run_scope, loaded, turn.endpoints)
+        if synced.left:
+            give_slot_back(turn.wait_left)
+        begin, end = (at.isoformat() if at else None for at in (synced.begin, synced.cursor))
+        self.wrote(context, lake, written, start=begin, end=end)
+        remove_staging(lake, run_scope)
+        return {**synced.to_json(), "requests": usage.requests}
+
+
+class LocusAlertDeliveryOperator(LocusOperator):
+    """Post every new or changed alert to a webhook, at least once and in order for each alert.
+
+    The body is the state as JSON, with the columns of `locus_alert_history` and `withdrawn_at`; the header
+    ``Idempotency-Key`` is the same whenever the same is posted again. What was posted is kept for each connection.
+
+    :param webhook_conn_id: connection of type ``http``; empty: the task is skipped (templated).
+    :return: how many were posted and how many are left.
+    """
+
+    template_fields: Sequence[str] = (*LocusOperator.template_fields, "webhook_conn_id")
+
+    def __init__(self, *, webhook_conn_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.webhook_conn_id = webhook_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Post what is pending."""
+        if not self.webhook_conn_id:
+            raise AirflowSkipException("No webhook_conn_id: alerts are not delivered anywhere")
+        from locus_stem.pipelines.alert_delivery import Verdict, deliver_alerts
+
+        name = f"webhook connection {self.webhook_conn_id!r}"
+        with known_causes(context):
+            lake = self.lake()
+            with _begin(lake, self.webhook_conn_id) as webhook:
+                delivered = deliver_alerts(lake, self.webhook_conn_id, webhook.post)
+        self.log.info("%s: %d posted, %d pending", name, delivered.posted, delivered.left)
+        if delivered.stopped is not None:
+            message = (
+                f"{name}: {delivered.stopped.reason}. {delivered.posted} posted, {delivered.left} pending; nothing is "
+                "lost, the next run posts them in order"
+            )
+            if delivered.stopped.verdict in {Verdict.UNAVAILABLE, Verdict.FAILED}:
+                raise AirflowException(message)
+            raise AirflowFailException(f"{message}. Check the connection's host, login and headers")
+        if delivered.waiting:
+            named = ", ".join(f"{one} ({reply})" for one, reply in list(delivered.waiting.items())[:NAMED])
+            raise AirflowFailException(
+                f"{name} doesn't take {len(delivered.waiting)} alert(s): {named}. They and their later states stay "
+                f"pending, {delivered.left} in all, and are posted again in each run; {delivered.posted} were posted"
+            )
+        return {"posted": delivered.posted, "left": delivered.left}
+
+
+def _begin(lake: Lake, conn_id: str) -> Webhook:
+    """Check a webhook's connection; in its first run note what there is already, which isn't posted.
+
+    :raises locus_stem.api.errors.ConfigurationError: there is no such connection, or a field is wrong.
+    """
+    from datetime import UTC, datetime
+
+    from locus_stem.hooks.webhook import Webhook
+    from locus_stem.tables.alert_deliveries import register
+
+    webhook = Webhook(conn_id).check()
+    known = register(lake, conn_id, datetime.now(UTC))
+    if known is not None:
+        log.info("Delivery to %r begins here; %d earlier states of alerts are not posted", conn_id, known)
+    return webhook

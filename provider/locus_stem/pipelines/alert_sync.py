@@ -1,0 +1,234 @@
+"""The alert sync: what changed since the last one, in one request; after an outage what it takes to catch up."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from locus_stem.api.locus import LocusEndpoints
+from locus_stem.planning.alerts import (
+    OpenDuring,
+    ServerClock,
+    is_check_due,
+    mark_after,
+    oldest_since,
+    open_now,
+    slices,
+)
+from locus_stem.tables.alerts import (
+    Check,
+    Known,
+    Loaded,
+    Read,
+    State,
+    known_alerts,
+    load_alerts,
+    read_states,
+    remember,
+    remembered,
+)
+from locus_stem.tables.counts import LoadCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from locus_stem.api.answer import Answer
+    from locus_stem.pipelines.slot import Turn
+    from locus_stem.tables.lake import Lake
+
+log = logging.getLogger(__name__)
+
+#: A cursor that is older than this is worth a line: runs were missed.
+LATE = timedelta(hours=2)
+
+
+@dataclass(slots=True)
+class Synced:
+    """What a turn of the sync did.
+
+    :param unreadable: objects that could not be kept.
+    :param begin: every change from there on was asked for; None: from the beginning on.
+    :param cursor: every change before it is loaded.
+    :param left: the turn in the slot is over and there is more to ask for.
+    """
+
+    history: LoadCounts = field(default_factory=LoadCounts)
+    alerts: LoadCounts = field(default_factory=LoadCounts)
+    unreadable: int = 0
+    begin: datetime | None = None
+    cursor: datetime | None = None
+    left: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Write for an XCom."""
+        counts = {name: getattr(self.alerts, name) for name in ("new", "changed", "unchanged", "withdrawn")}
+        cursor = self.cursor.isoformat() if self.cursor else None
+        return {**counts, "states_new": self.history.new, "unreadable": self.unreadable, "cursor": cursor}
+
+    def add(self, loaded: Loaded) -> None:
+        """Count one load."""
+        self.history += loaded.history
+        self.alerts += loaded.alerts
+        self.cursor = loaded.cursor
+
+
+def sync_alerts(
+    lake: Lake,
+    partner_id: int,
+    turn: Turn,
+    *,
+    run: str,
+    updated_since: datetime | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Synced:
+    """Load every alert that changed since the cursor, or since ``updated_since``.
+
+    A sync that the end of its turn cut short (``left``) is called again and goes on where it stopped.
+
+    :param run: names the run; what a re-read has done in earlier turns is remembered by it.
+    :param now: own clock.
+    """
+    return _Sync(lake, partner_id, turn, run, updated_since, now).run_turn()
+
+
+class _Sync:
+    """One turn of a sync."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        partner_id: int,
+        turn: Turn,
+        run: str,
+        updated_since: datetime | None,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.lake, self.partner_id, self.turn, self.now = lake, partner_id, turn, now
+        self.updated_since = updated_since
+        self.progress = f"locus_alert_sync.reread.{run}"
+        self.ahead: timedelta | None = None
+        self.seen: set[int] = set()
+        self.result = Synced()
+
+    def run_turn(self) -> Synced:
+        known = known_alerts(self.lake)  # before the first request: see _check
+        self.result.cursor = known.cursor
+        self.result.begin = begin = self._begin(known)
+        read_to, periods = begin, 0
+        looked_at: datetime | None = None
+        planned = slices(read_to, self._clock())
+        _announce(read_to, self.updated_since is not None, self.now(), len(planned) + 1)
+        while planned:
+            for period in planned:
+                if self.turn.over():
+                    return self._interrupted(read_to)
+                answer = self._ask(period)
+                looked_at = looked_at or answer.asked_at
+                self._load(self._states(answer), Read(begin, period.mark))
+                read_to, periods = period.mark, periods + 1
+            planned = slices(read_to, self._clock())
+        states: list[State] = []
+        if looked_at is None and _is_whole(begin, known) and is_check_due(known.checked, self.now()):
+            if self.turn.over():
+                return self._interrupted(read_to)
+            answer = self._ask(open_now(self._clock()), status="open")
+            looked_at, states = answer.asked_at, self._states(answer)
+        if self.turn.over():
+            return self._interrupted(read_to)
+        since = oldest_since(self._clock()) if periods or read_to is None else read_to
+        answer = self._ask_since(since)
+        states += self._states(answer)
+        mark = mark_after(answer.asked_at, answer.server_date)
+        self._load(states, Read(begin, mark), self._check(known, begin, looked_at))
+        if self.updated_since is not None and self._resumed() is not None:
+            remember(self.lake, self.progress, self.updated_since)
+        return self.result
+
+    # -- how far
+
+    def _begin(self, known: Known) -> datetime | None:
+        if self.updated_since is None:
+            return known.cursor
+        return max(self.updated_since, self._resumed() or self.updated_since)
+
+    def _resumed(self) -> datetime | None:
+        return remembered(self.lake.open("locus_alerts"), self.progress)
+
+    def _interrupted(self, read_to: datetime | None) -> Synced:
+        self.result.left = True
+        if self.updated_since is not None and read_to is not None and read_to > self.updated_since:
+            remember(self.lake, self.progress, read_to)
+        log.info("The turn in the slot is over; the sync goes on from %s", read_to)
+        return self.result
+
+    def _check(self, known: Known, begin: datetime | None, looked_at: datetime | None) -> Check | None:
+        """Compare what was open before the first request with all that was shown.
+
+        An alert that closed in between is in the answer to updatedSince, which was asked last; one that opened in
+        between was not known to be open.
+        """
+        if looked_at is None or (begin is not None and not _is_whole(begin, known)):
+            return None
+        if begin is None:
+            return Check(looked_at, {})
+        return Check(looked_at, {one: updated for one, updated in known.open.items() if one not in self.seen})
+
+    # -- requests
+
+    def _clock(self) -> ServerClock:
+        return ServerClock(self.now(), self.ahead)
+
+    def _ask(self, period: OpenDuring, **filters: str) -> Answer:
+        return self._answer(
+            open_during_min=_written(period.start), open_during_max=_written(period.end), **filters
+        )
+
+    def _ask_since(self, since: datetime) -> Answer:
+        return self._answer(updated_since=_written(since))
+
+    def _answer(self, **arguments: str) -> Answer:
+        call = LocusEndpoints.get_partner_alerts.request(partner_id=self.partner_id, tz="UTC", **arguments)
+        answer = self.turn.answer(call)
+        if answer.server_date is not None:
+            self.ahead = answer.server_date - answer.asked_at
+        return answer
+
+    # -- loads
+
+    def _states(self, answer: Answer) -> list[State]:
+        states, unreadable = read_states(answer.payload, answer.asked_at)
+        self.seen.update(state.alert_id for state in states)
+        self.seen.update(unreadable)
+        self.result.unreadable += len(unreadable)
+        return states
+
+    def _load(self, states: list[State], read: Read, check: Check | None = None) -> None:
+        self.result.add(load_alerts(self.lake, states, read=read, check=check))
+
+
+def _is_whole(begin: datetime | None, known: Known) -> bool:
+    """Whether everything that changed since the last sync will be shown."""
+    return begin is not None and known.cursor is not None and begin <= known.cursor
+
+
+def _announce(begin: datetime | None, is_reread: bool, now: datetime, requests: int) -> None:
+    if begin is None:
+        log.info("The first sync: alerts of the last 31 days, %d requests", requests)
+    elif is_reread:
+        log.info("What changed since %s is read again: %d request(s)", _written(begin), requests)
+    elif now - begin > LATE:
+        log.info(
+            "The last sync read up to %s, %s ago: catching up with %d request(s)",
+            _written(begin), _duration(now - begin), requests,
+        )  # fmt: skip
+
+
+def _duration(time: timedelta) -> str:
+    hours = time.total_seconds() / 3600
+    return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.1f} days"
+
+
+def _written(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}"

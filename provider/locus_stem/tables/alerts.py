@@ -1,0 +1,273 @@
+"""The alert tables: every state that was shown, the newest one of each alert, and how far the sync has read.
+
+What the sync knows of itself (instants in seconds since 1970) are application transactions of the table
+``locus_alerts``: they are in the commit that wrote the alerts, so that both can't disagree.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from deltalake import Transaction
+
+from locus_stem.planning.timestamps import parse_instant
+from locus_stem.tables import commit
+from locus_stem.tables.counts import LoadCounts
+from locus_stem.tables.objects import object_row
+from locus_stem.tables.schemas import SPECS
+from locus_stem.tables.upsert import upsert, upsert_into
+from locus_stem.tables.values import converted, table_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from deltalake import DeltaTable
+
+    from locus_stem.tables.lake import Lake
+    from locus_stem.tables.sql import Filter
+
+__all__ = [
+    "Check",
+    "Known",
+    "Loaded",
+    "Read",
+    "State",
+    "known_alerts",
+    "load_alerts",
+    "read_states",
+    "remember",
+]
+
+log = logging.getLogger(__name__)
+
+ALERTS, HISTORY = SPECS["locus_alerts"], SPECS["locus_alert_history"]
+CURSOR = "locus_alert_sync.cursor"
+CHECKED = "locus_alert_sync.open_alerts"
+#: Above so many ids rows are looked for between the lowest and the highest.
+IN_LIST = 1000
+NAMED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One state of an alert, as it was answered.
+
+    :param row: the columns of `locus_alert_history`.
+    :param asked_at: own clock when it was asked for.
+    """
+
+    alert_id: int
+    updated: datetime
+    asked_at: datetime
+    row: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the lake knows before a sync.
+
+    :param cursor: every change before it is loaded; None: nothing is.
+    :param checked: when open alerts were last asked for.
+    :param open: `updated` by alert id of the alerts that are open and not withdrawn.
+    """
+
+    cursor: datetime | None
+    checked: datetime | None
+    open: Mapping[int, datetime] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was read: every change from `begin` (None: from the beginning) on before `mark`."""
+
+    begin: datetime | None
+    mark: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A look at all open alerts.
+
+    :param at: own clock when they were asked for.
+    :param absent: `updated` by id of those that were known to be open before, and were not shown.
+    """
+
+    at: datetime
+    absent: Mapping[int, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What one load changed, and the cursor after it."""
+
+    history: LoadCounts = field(default_factory=LoadCounts)
+    alerts: LoadCounts = field(default_factory=LoadCounts)
+    cursor: datetime | None = None
+
+
+def known_alerts(lake: Lake) -> Known:
+    """Read how far the sync has come and which alerts are open."""
+    table = lake.open(ALERTS.name)
+    if table is None:
+        return Known(None, None, {})
+    rows, schema = lake.batches(
+        table, ["alert_id", "updated"], [("end", "=", None), ("withdrawn_at", "=", None)]
+    )
+    found = pa.Table.from_batches(rows, schema).to_pylist()
+    return Known(
+        remembered(table, CURSOR),
+        remembered(table, CHECKED),
+        {row["alert_id"]: row["updated"] for row in found},
+    )
+
+
+def remembered(table: DeltaTable | None, what: str) -> datetime | None:
+    """Return an instant that was remembered in the table's log."""
+    seconds = None if table is None else table.transaction_version(what)
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def remember(lake: Lake, what: str, moment: datetime) -> None:
+    """Remember an instant in the log of `locus_alerts`, to the second."""
+
+    def work(table: DeltaTable) -> None:
+        if remembered(table, what) != moment.replace(microsecond=0):
+            commit.append(
+                table, pa.schema(table.schema().to_arrow()).empty_table(), [_transaction(what, moment)]
+            )
+
+    commit.exclusively(lake, ALERTS.name, work)
+
+
+def read_states(objects: Iterable[Mapping[str, Any]], asked_at: datetime) -> tuple[list[State], list[int]]:
+    """Read answered alert objects; times without an offset are in UTC, the zone that is asked.
+
+    :returns: the states, and the ids of objects that can't be kept (0 where even the id can't be read): they are
+        said in the log
+    """
+    states, unreadable = [], []
+    for one in objects:
+        alert_id = 0
+        row = object_row(HISTORY, one)
+        try:
+            alert_id = row["alert_id"] = _id(row.get("alert_id"))
+            updated = row["updated"] = parse_instant(row.get("updated") or "")
+            for name in ("start", "end"):
+                if row.get(name) is not None:
+                    row[name] = parse_instant(row[name])
+        except (TypeError, ValueError, OverflowError) as error:
+            unreadable.append(alert_id)
+            if len(unreadable) <= NAMED:
+                log.warning("an alert isn't stored, it can't be read (%s): %.300r", error, dict(one))
+            continue
+        states.append(State(alert_id, updated, asked_at, row))
+    return states, unreadable
+
+
+def load_alerts(
+    lake: Lake, states: Sequence[State], *, read: Read | None = None, check: Check | None = None
+) -> Loaded:
+    """Write states into the history, and then the newest of each alert, with the cursor, in one commit.
+
+    A stored state is replaced only by one that isn't older. The cursor moves to ``read.mark`` if that is later and
+    nothing lies unread between it and ``read.begin``. An alert that the check missed gets ``withdrawn_at``, if it is
+    still as it was; one that is shown again loses it.
+    """
+    history = _write_history(lake, states)
+    newest: dict[int, State] = {}
+    for state in sorted(states, key=lambda one: (one.updated, one.asked_at)):
+        newest[state.alert_id] = state
+    absent = check.absent if check else {}
+    among = _with_ids({*newest, *absent})
+
+    def work(table: DeltaTable) -> Loaded:
+        stored_schema = pa.schema(table.schema().to_arrow())
+        stored = {
+            row["alert_id"]: row
+            for row in pa.Table.from_batches(*lake.batches(table, stored_schema.names, among)).to_pylist()
+        }
+        rows: list[Mapping[str, Any]] = [
+            {**state.row, "withdrawn_at": _still_withdrawn(state, stored.get(alert_id))}
+            for alert_id, state in newest.items()
+            if alert_id not in stored or stored[alert_id]["updated"] <= state.updated
+        ]
+        withdrawn = [
+            {**stored[alert_id], "withdrawn_at": check.at}
+            for alert_id, updated in absent.items()
+            if check and alert_id not in newest and _is_open_since(stored.get(alert_id), updated)
+        ]
+        cursor, transactions = _moved(remembered(table, CURSOR), read), []
+        if cursor is not None:
+            transactions.append(_transaction(CURSOR, cursor))
+        if check is not None:
+            transactions.append(_transaction(CHECKED, check.at))
+        given = table_of(ALERTS, [*rows, *withdrawn], stored_schema)
+        counts = upsert_into(lake, table, ALERTS.name, given, among=among, transactions=transactions)
+        counts = LoadCounts(
+            counts.new, counts.changed - len(withdrawn), counts.unchanged, len(withdrawn), counts.versions
+        )
+        return Loaded(history, counts, cursor or remembered(table, CURSOR))
+
+    return commit.exclusively(lake, ALERTS.name, work)
+
+
+def _write_history(lake: Lake, states: Sequence[State]) -> LoadCounts:
+    if not states:
+        return LoadCounts()
+    rows = {
+        (state.alert_id, state.updated): state.row for state in sorted(states, key=lambda one: one.asked_at)
+    }
+    known = lake.open(HISTORY.name)
+    stored = HISTORY.schema() if known is None else pa.schema(known.schema().to_arrow())
+    updates = [updated for _, updated in rows]
+    return upsert(
+        lake,
+        HISTORY.name,
+        table_of(HISTORY, list(rows.values()), stored),
+        among=[("updated", ">=", min(updates)), ("updated", "<=", max(updates))],
+    )
+
+
+def _moved(cursor: datetime | None, read: Read | None) -> datetime | None:
+    """Return where the cursor goes, None where it stays."""
+    if read is None or (cursor is not None and read.mark <= cursor):
+        return None
+    starts_late = read.begin is not None and (cursor is None or read.begin > cursor)
+    return None if starts_late else read.mark
+
+
+def _still_withdrawn(state: State, stored: Mapping[str, Any] | None) -> datetime | None:
+    """Keep `withdrawn_at` where the state was asked for before the alert was found missing."""
+    withdrawn_at: datetime | None = stored["withdrawn_at"] if stored else None
+    return withdrawn_at if withdrawn_at is not None and state.asked_at <= withdrawn_at else None
+
+
+def _is_open_since(stored: Mapping[str, Any] | None, updated: datetime) -> bool:
+    return (
+        stored is not None
+        and stored["updated"] == updated
+        and stored["end"] is None
+        and stored["withdrawn_at"] is None
+    )
+
+
+def _with_ids(ids: Iterable[int]) -> list[Filter]:
+    found = sorted(ids)
+    if len(found) <= IN_LIST:
+        return [("alert_id", "in", found)]
+    return [("alert_id", ">=", found[0]), ("alert_id", "<=", found[-1])]
+
+
+def _id(value: Any) -> int:
+    found = converted(value, pa.int64())
+    if found is None:
+        raise ValueError("it has no id")
+    return int(found)
+
+
+def _transaction(what: str, moment: datetime) -> Transaction:
+    return Transaction(what, int(moment.timestamp()))
