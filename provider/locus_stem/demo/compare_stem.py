@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MARGIN = 2
 
 #: Site, stream, resolution, and the end in seconds since 1970.
-Key = tuple[str, str, float, int]
+Key = tuple[str, str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def streams(lake: Lake, fleet: Fleet, loaded: Iterable[LoadedStreams]) -> Differ
     seen: set[Key] = set()
     for site_id, stream_type, resolution, ended, started, value, month in _rows(lake):
         found.rows += 1
-        key = site_id, stream_type, resolution, ended
+        key = site_id, stream_type, int(resolution), ended
         if key in seen:
             found.note(f"{key} stands twice")
         seen.add(key)
@@ -157,13 +157,13 @@ def coverage(lake: Lake, fleet: Fleet, loaded: Iterable[LoadedStreams]) -> Diffe
         for site_id, stream_type in one.series(fleet):
             start, end = one.span
             begun = max(start, fleet.stem.site(site_id).starts[stream_type])
-            key = site_id, stream_type, str(one.resolution)
+            series = site_id, stream_type, str(one.resolution)
             while begun + step <= end:
                 midnight = datetime.combine(begun.date() + timedelta(days=1), time(), UTC)
-                due[*key, begun.date()] = [float((min(midnight, end) - begun) // step), 0.0, 0.0]
+                due[*series, begun.date()] = [float((min(midnight, end) - begun) // step), 0.0, 0.0]
                 begun = midnight
             for row in fleet.truth_stem_streams(site_id, stream_type, one.resolution, start, end):
-                of_day = due[*key, (row["end_datetime"] - step).date()]
+                of_day = due[*series, (row["end_datetime"] - step).date()]
                 of_day[1 if row["kw_total_avg"] is not None else 2] += 1
     found = Difference("coverage of stem_streams", due=len(due))
     for row in lake.read("coverage", filters=[("source", "=", "stem_streams")]).to_pylist():
