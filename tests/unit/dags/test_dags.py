@@ -10,9 +10,10 @@ import pytest
 from locus_stem.dags.account import LocusAccount, StemAccount
 from locus_stem.dags.alert_sync import alert_params, locus_alert_sync
 from locus_stem.dags.daily_backfill import backfill_params, locus_daily_backfill
-from locus_stem.dags.inventory import locus_inventory
+from locus_stem.dags.inventory import inventory_params, locus_inventory
 from locus_stem.dags.lake_maintenance import lake_maintenance, maintenance_params
 from locus_stem.dags.monthly_bulk import bulk_params, locus_monthly_bulk
+from locus_stem.dags.stem_daily_backfill import stream_params
 from locus_stem.pools import FETCH_PRIORITY
 
 DAGS = Path(__file__).parents[3] / "dags"
@@ -69,8 +70,8 @@ def test_maintenance_takes_no_slot_of_the_api_and_knows_each_vendors_lake(monkey
 
 def test_the_params_are_those_of_the_readme():
     readme = (DAGS.parent / "README.md").read_text()
-    for name in (*backfill_params(), *bulk_params(), *maintenance_params()):
-    for name in (*backfill_params(), *bulk_params(), *alert_params()):
+    params = (backfill_params, bulk_params, alert_params, stream_params, inventory_params, maintenance_params)
+    for name in {name for make in params for name in make()}:
         assert f"`{name}`" in readme
 
 
