@@ -12,11 +12,13 @@ import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from locus_stem.demo import compare
+from locus_stem.dags.dag_set import LAKE, LOCUS, STEM
+from locus_stem.demo import compare, compare_alerts, compare_stem
 from locus_stem.demo.airflow_process import USER, AirflowProcess
 from locus_stem.demo.report import print_report
+from locus_stem.demo.webhook import Webhook
 from locus_stem.sandbox.catalogue import BULK_SHORT_NAMES
 from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Options
@@ -24,10 +26,12 @@ from locus_stem.sandbox.server import Server
 from locus_stem.tables.lake import Lake
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 #: Months in which clocks change in a zone of the fleet: Europe's March and October, America's March and November.
 CLOCKS_CHANGE = (3, 10, 11)
+#: Id of the connection to the ticketing system that alerts are posted to.
+WEBHOOK = "ticketing"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,14 +55,18 @@ def _demo(options: argparse.Namespace) -> int:
     with _own_folder(options.folder) as folder:
         fleet = Fleet(sites=options.sites)
         behaviour = Options(latency_ms=options.latency_ms, zone_case=True)
-        with Server(fleet, behaviour) as server:
+        with Server(fleet, behaviour) as server, Webhook() as webhook:
             _say(f"Sandbox of both APIs at {server.url}: {options.sites} sites")
             airflow = AirflowProcess(folder / "airflow", options.dags.resolve(), {})
-            _set_up(airflow, folder, server.url, options.dags)
+            connections = {
+                **sandbox_connections(server.url),
+                WEBHOOK: {"conn_type": "http", "host": webhook.url},
+            }
+            _set_up(airflow, folder, connections, options.dags)
             _say("Starting Airflow")
             with airflow:
                 _say(f"Airflow at {airflow.url}")
-                exact = _run(airflow, fleet, server, Lake(f"file://{airflow.home}/lake"))
+                exact = _run(airflow, fleet, server, webhook, Lake(f"file://{airflow.home}/lake"))
                 if options.stay:
                     _stay(airflow)
     return 0 if exact else 1
@@ -94,15 +102,15 @@ def _own_folder(folder: Path) -> Iterator[Path]:
         yield folder
 
 
-def _set_up(airflow: AirflowProcess, folder: Path, sandbox_url: str, dags: Path) -> None:
+def _set_up(airflow: AirflowProcess, folder: Path, connections: Mapping[str, Any], dags: Path) -> None:
     """Make the database and import pools and connections, as an operator of Airflow would."""
-    connections = folder / "connections.json"
-    connections.write_text(json.dumps(sandbox_connections(sandbox_url)))
+    file = folder / "connections.json"
+    file.write_text(json.dumps(connections))
     airflow.home.mkdir(parents=True, exist_ok=True)
     _say("Making Airflow's database")
     airflow.run("db", "migrate")
     airflow.run("pools", "import", str((dags / "pools.json").resolve()))
-    airflow.run("connections", "import", str(connections))
+    airflow.run("connections", "import", str(file))
 
 
 def sandbox_connections(url: str) -> dict[str, dict[str, object]]:
@@ -119,31 +127,42 @@ def sandbox_connections(url: str) -> dict[str, dict[str, object]]:
     }
 
 
-def _run(airflow: AirflowProcess, fleet: Fleet, server: Server, lake: Lake) -> bool:
+def _run(airflow: AirflowProcess, fleet: Fleet, server: Server, webhook: Webhook, lake: Lake) -> bool:
     began = time.monotonic()
-    dag_ids = ("locus_inventory", "locus_daily_backfill", "locus_monthly_bulk")
-    for dag_id in dag_ids:
+    for dag_id in (*LOCUS, *STEM, *LAKE):
         airflow.wait_for_dag(dag_id)
-    states = [_scheduled(airflow, dag_id) for dag_id in dag_ids]
-    day = _run_day(airflow)
+    told = airflow.trigger("locus_alert_sync", {"webhook_conn_id": WEBHOOK})
+    states = [_scheduled(airflow, dag_id) for dag_id in (*LOCUS, *STEM)]
+    states.append(_await(airflow, "locus_alert_sync", told, "with a webhook"))
     start, end = month_with_clock_change(datetime.now(UTC).date())
     for level in ("site", "component"):
         conf = {"start": str(start), "end": str(end), "granularity": "15min", "level": level}
         run_id = airflow.trigger("locus_daily_backfill", conf)
         states.append(_await(airflow, "locus_daily_backfill", run_id, f"{level}s, {start:%B %Y} at 15min"))
+    # The last one: what it compacts is what is compared.
+    states += [_scheduled(airflow, dag_id) for dag_id in LAKE]
     now = datetime.now(UTC)
+    day, stem_day = (_run_day(airflow, dag_id) for dag_id in ("locus_daily_backfill", "stem_daily_backfill"))
     loaded = [
         compare.Loaded("site", "hourly", day - timedelta(days=7), day + timedelta(days=1), now),
         compare.Loaded("site", "15min", start, end, now),
         compare.Loaded("component", "15min", start, end, now),
     ]
+    streams = [
+        compare_stem.LoadedStreams(900, stem_day - timedelta(days=7), stem_day + timedelta(days=1), now)
+    ]
+    months = [_closed_year(airflow)]
     differences = [
         *compare.objects(lake, fleet),
         *compare.details(lake, fleet),
         compare.available(lake, fleet),
         *compare.measurements(lake, fleet, loaded),
         compare.coverage(lake, fleet, loaded),
-        compare.bulk(lake, fleet, [_closed_year(airflow)], sorted(BULK_SHORT_NAMES)),
+        compare.bulk(lake, fleet, months, sorted(BULK_SHORT_NAMES)),
+        *compare_alerts.alerts(lake, fleet, webhook.posts),
+        *compare_stem.objects(lake, fleet),
+        compare_stem.streams(lake, fleet, streams),
+        compare_stem.coverage(lake, fleet, streams),
         compare.runs(lake, len(server.log)),
     ]
     print_report(lake, differences, states, server.stats(), time.monotonic() - began)
@@ -156,7 +175,7 @@ def _scheduled(airflow: AirflowProcess, dag_id: str) -> tuple[str, str]:
     """Let the DAG's schedule start its run of the last interval, and wait for it."""
     airflow.unpause(dag_id)
     deadline = time.monotonic() + 60
-    while not (runs := airflow.runs(dag_id)):
+    while not (runs := [run for run in airflow.runs(dag_id) if run["run_type"] == "scheduled"]):
         if time.monotonic() > deadline:
             raise RuntimeError(f"no run of {dag_id} was scheduled:\n{airflow.log_tail()}")
         time.sleep(0.2)
@@ -176,8 +195,11 @@ def _await(airflow: AirflowProcess, dag_id: str, run_id: str, what: str) -> tupl
     return f"{dag_id} ({what})", state
 
 
-def _run_day(airflow: AirflowProcess) -> date:
-    started = airflow.runs("locus_daily_backfill")[0]["data_interval_start"]
+def _run_day(airflow: AirflowProcess, dag_id: str) -> date:
+    """Give the day of the scheduled run."""
+    (started,) = (
+        run["data_interval_start"] for run in airflow.runs(dag_id) if run["run_type"] == "scheduled"
+    )
     return datetime.fromisoformat(started).astimezone(UTC).date()
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.compute as pc
+
 from locus_stem.demo.compare import Difference
 
 if TYPE_CHECKING:
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 #: What was asked past the end of a range at least, in resolutions; so many before now may still wait.
 MARGIN = 2
 
-Key = tuple[str, str, int, datetime]
+#: Site, stream, resolution, and the end in seconds since 1970.
+Key = tuple[str, str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,33 +95,55 @@ def _compare(lake: Lake, table: str, key: str, due: dict[str, dict[str, Any]]) -
 
 def streams(lake: Lake, fleet: Fleet, loaded: Iterable[LoadedStreams]) -> Difference:
     """Compare the table of streams with the union of the ranges loaded."""
-    due: dict[Key, tuple[datetime, float | None]] = {}
+    due: dict[Key, tuple[int, float | None]] = {}
     open_still: set[Key] = set()
     for one in loaded:
         for site_id, stream_type in one.series(fleet):
             for row in fleet.truth_stem_streams(site_id, stream_type, one.resolution, *one.span):
-                key = site_id, stream_type, one.resolution, row["end_datetime"]
-                due[key] = row["start_datetime"], row["kw_total_avg"]
+                started, ended = (_seconds(row[name]) for name in ("start_datetime", "end_datetime"))
+                key = site_id, stream_type, one.resolution, ended
+                due[key] = started, row["kw_total_avg"]
                 if row["end_datetime"] > one.sure:
                     open_still.add(key)
     found = Difference("stem_streams", due=len(due))
     seen: set[Key] = set()
-    for row in lake.read("stem_streams").to_pylist():
+    for site_id, stream_type, resolution, ended, started, value, month in _rows(lake):
         found.rows += 1
-        key = row["site_id"], row["stream_type"], int(row["resolution"]), row["end_datetime"]
-        held = row["start_datetime"], row["kw_total_avg"]
-        begun = row["end_datetime"] - timedelta(seconds=row["resolution"])
+        key = site_id, stream_type, int(resolution), ended
         if key in seen:
             found.note(f"{key} stands twice")
         seen.add(key)
-        if due.get(key) != held:
-            found.note(f"{key}: {held} where the API has {due.get(key)}")
-        if row["month"] != begun.date().replace(day=1):
-            found.note(f"{key} stands in the month {row['month']}")
+        if due.get(key) != (started, value):
+            found.note(f"{key}: {started, value} where the API has {due.get(key)}")
+        if month != datetime.fromtimestamp(ended - resolution, UTC).date().replace(day=1):
+            found.note(f"{key} stands in the month {month}")
     for key in due.keys() - seen - open_still:
         found.note(f"{key} is missing")
     found.due -= len(open_still - seen)
     return found
+
+
+def _rows(lake: Lake) -> Iterator[tuple[Any, ...]]:
+    """Go through the table; instants are seconds since 1970, of which datetimes would take half a minute a million."""
+    columns = [
+        "site_id",
+        "stream_type",
+        "resolution",
+        "end_datetime",
+        "start_datetime",
+        "kw_total_avg",
+        "month",
+    ]
+    rows = lake.read("stem_streams", columns)
+    for name in ("end_datetime", "start_datetime"):
+        seconds = pc.divide(rows.column(name).cast("int64"), 1_000_000)
+        rows = rows.set_column(rows.column_names.index(name), name, seconds)
+    for batch in rows.to_batches(max_chunksize=100_000):
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())
 
 
 def coverage(lake: Lake, fleet: Fleet, loaded: Iterable[LoadedStreams]) -> Difference:
@@ -132,13 +157,13 @@ def coverage(lake: Lake, fleet: Fleet, loaded: Iterable[LoadedStreams]) -> Diffe
         for site_id, stream_type in one.series(fleet):
             start, end = one.span
             begun = max(start, fleet.stem.site(site_id).starts[stream_type])
-            key = site_id, stream_type, str(one.resolution)
+            series = site_id, stream_type, str(one.resolution)
             while begun + step <= end:
                 midnight = datetime.combine(begun.date() + timedelta(days=1), time(), UTC)
-                due[*key, begun.date()] = [float((min(midnight, end) - begun) // step), 0.0, 0.0]
+                due[*series, begun.date()] = [float((min(midnight, end) - begun) // step), 0.0, 0.0]
                 begun = midnight
             for row in fleet.truth_stem_streams(site_id, stream_type, one.resolution, start, end):
-                of_day = due[*key, (row["end_datetime"] - step).date()]
+                of_day = due[*series, (row["end_datetime"] - step).date()]
                 of_day[1 if row["kw_total_avg"] is not None else 2] += 1
     found = Difference("coverage of stem_streams", due=len(due))
     for row in lake.read("coverage", filters=[("source", "=", "stem_streams")]).to_pylist():

@@ -231,26 +231,24 @@ class _StreamMonth:
         """Write the month anew for this range of sites: a merge of as many rows would hold them several times."""
         among = self._among(series)
         batches, _ = self.lake.batches(table, SCHEMA.names, among)
-        stored = pa.Table.from_batches(map(_compact, batches), _COMPACT)
+        keys: list[pa.Array] = []
+
+        def compact(batch: pa.RecordBatch) -> pa.RecordBatch:
+            keys.append(row_keys(self._numbered(pa.Table.from_batches([batch])), *self._month_span()))
+            return _compact(batch)
+
+        stored = pa.Table.from_batches(map(compact, batches), _COMPACT)
+        changed_keys = row_keys(changed, *self._month_span())
+        changes = pc.index_in(pa.chunked_array(keys, pa.int64()), changed_keys, skip_nulls=True)
 
         def rows() -> Iterator[pa.RecordBatch]:
-            keys = row_keys(changed, *self._month_span())
-            for batch in stored.to_batches(WRITTEN_ROWS):
-                yield from self._replaced(pa.table(batch).cast(SCHEMA), changed, keys).to_batches()
+            for start in range(0, len(stored), WRITTEN_ROWS):
+                some = stored.slice(start, WRITTEN_ROWS).cast(SCHEMA).combine_chunks()
+                yield from _replaced(some, changed.take(changes.slice(start, WRITTEN_ROWS))).to_batches()
             yield from self._texts(new)
 
         reader = pa.RecordBatchReader.from_batches(SCHEMA, rows())
         commit.rewrite(table, reader, str(where(among)))
-
-    def _replaced(self, rows: pa.Table, changed: pa.Table, keys: pa.Array) -> pa.Table:
-        """Return the table's rows with what has changed in some of them."""
-        at = pc.index_in(row_keys(self._numbered(rows), *self._month_span()), keys, skip_nulls=True)
-        ends = rows.column("end_datetime").cast(pa.int64())
-        starts = pc.subtract(ends, changed.column(_LEAD).take(at).cast(pa.int64())).cast(INSTANT)
-        for name, values in (("start_datetime", starts), (VALUE, changed.column(_VALUE).take(at))):
-            column = pc.if_else(at.is_valid(), values, rows.column(name))
-            rows = rows.set_column(rows.column_names.index(name), SCHEMA.field(name), column)
-        return rows
 
     def _texts(self, rows: pa.Table) -> Iterator[pa.RecordBatch]:
         """Return rows of series as the table has them, a few at a time."""
@@ -305,6 +303,16 @@ def _series_rows(rows: pa.Table, chunk: EntityChunk) -> pa.Table:
     """Put the series' number where the place in the chunk stands."""
     series = pa.array(chunk.entities, pa.int64()).take(rows.column("entity").combine_chunks())
     return rows.set_column(0, "entity", series)
+
+
+def _replaced(rows: pa.Table, changed: pa.Table) -> pa.Table:
+    """Return the table's rows with start and value of those that have changed; ``changed`` is null for the others."""
+    lead = changed.column(_LEAD).cast(pa.int64())
+    starts = pc.subtract(rows.column("end_datetime").cast(pa.int64()), lead).cast(INSTANT)
+    for name, values in (("start_datetime", starts), (VALUE, changed.column(_VALUE))):
+        column = pc.if_else(lead.is_valid(), values, rows.column(name))
+        rows = rows.set_column(rows.column_names.index(name), SCHEMA.field(name), column)
+    return rows
 
 
 def _compact(batch: pa.RecordBatch) -> pa.RecordBatch:

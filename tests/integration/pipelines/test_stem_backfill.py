@@ -203,13 +203,13 @@ def test_a_second_run_changes_nothing_and_asks_for_the_streams_alone(storage):
 
 
 def test_a_year_and_more_is_the_fewest_requests_each_asked_once_with_all_streams(storage):
-    storage = storage()
-    planned = storage.plan(start="2023-06-01", end="2025-10-27")
+    storage = storage(sites=4)
+    planned = storage.plan(start="2023-06-01", end="2025-10-27", resolution=1800)
     storage.extract(planned)
     asked = Counter(ids(served) for served in storage.data_requests())
     assert asked == Counter(dict.fromkeys(storage.fleet.stem.site_ids, 3))
     storage.load()
-    assert storage.differences(LoadedStreams(900, date(2023, 6, 1), END, NOW)) == []
+    assert storage.differences(LoadedStreams(1800, date(2023, 6, 1), END, NOW)) == []
 
 
 def test_no_site_is_asked_for_a_time_before_its_streams_begin_nor_for_streams_that_it_lacks(storage):
@@ -225,9 +225,6 @@ def test_no_site_is_asked_for_a_time_before_its_streams_begin_nor_for_streams_th
         assert all(starts[name] < end for name in asked)
     span = LoadedStreams(3600, date(2020, 1, 1), date(2023, 3, 1), NOW)
     assert storage.differences(span) == []
-    assert {site for site, kind, *_ in storage.rows() if kind == "CONVERTER"} < {
-        s for s, *_ in storage.rows()
-    }
 
 
 def test_a_stream_type_that_a_site_lacks_is_known_and_no_failure(storage):
@@ -358,20 +355,19 @@ def test_a_stream_that_the_api_says_is_unavailable_is_left_out_and_known(storage
         return found
 
     monkeypatch.setattr(stem, "site", without)
-    loaded = storage.run(start="2023-06-01")
+    loaded = storage.run(start="2023-06-01", resolution=3600)
     assert loaded["skipped"] == {}
     assert list(loaded["skipped_fields"]) == [site]
     assert "CONVERTER" in loaded["skipped_fields"][site]
-    assert (
-        Counter(ids(served) for served in storage.data_requests())[site] == 4
-    )  # 3 slices, one of them twice
+    # three slices, two of them perhaps on their way before the first was refused
+    assert Counter(ids(served) for served in storage.data_requests())[site] in {4, 5, 6}
     report = storage.report()
     assert report.failure is None
     assert f"site {site}, field CONVERTER: " in report.text
     marks = storage.coverage(entity_id=site, field="CONVERTER")
     assert marks
     assert all(mark["skipped"] and not mark["received"] for mark in marks)
-    spans = [LoadedStreams(900, date(2023, 6, 1), END, NOW)]
+    spans = [LoadedStreams(3600, date(2023, 6, 1), END, NOW)]
     assert compare_stem.streams(storage.lake, storage.fleet, spans).examples == []
 
 
@@ -412,7 +408,7 @@ def test_a_client_whose_sites_are_refused_is_named_and_asked_again(storage):
 def forget_listings(storage, days=1):
     """Let the lake's memory of listings be a day old."""
     table = storage.lake.open("coverage")
-    table.update({"local_date": f"local_date - INTERVAL '{days} day'"}, "granularity = ''")
+    table.update({"local_date": f"local_date - INTERVAL '{days} day'"}, predicate="granularity = ''")
 
 
 def test_an_account_that_may_list_no_sites_is_told_so(storage):
@@ -438,9 +434,8 @@ def test_sites_that_are_no_longer_listed_keep_their_rows_and_are_not_asked_until
     assert storage.rows() == before
     assert gone in storage.lake.read("stem_sites").column("site_id").to_pylist()
     assert storage.plan(site_ids=[gone]).batches == []
-    assert f"site {gone}: the API no longer lists it" in storage.report().text or storage.staging.read_json(
-        "plan.json"
-    )["skipped"] == {gone: f"the API no longer lists it: it was missing on {datetime.now(UTC).date()}"}
+    missing = f"the API no longer lists it: it was missing on {datetime.now(UTC).date()}"
+    assert storage.staging.read_json("plan.json")["skipped"] == {gone: missing}
     monkeypatch.undo()
     forget_listings(storage)
     storage.run()
@@ -451,15 +446,14 @@ def test_the_sites_of_a_client_that_is_no_longer_listed_are_not_asked(storage, m
     storage = storage(sites=6)
     storage.run()
     forget_listings(storage)
-    monkeypatch.setattr(storage.fleet.stem, "clients", 1)
     asked = len(storage.data_requests())
-    sites = set(storage.fleet.stem.client_site_ids(storage.fleet.stem.client_ids[0]))
-    monkeypatch.undo()
-    monkeypatch.setattr(type(storage.fleet.stem), "client_ids", property(lambda self: [self.client_id(0)]))
+    only = storage.fleet.stem.client_ids[:1]
+    monkeypatch.setattr(type(storage.fleet.stem), "client_ids", property(lambda self: only))
     storage.run()
-    assert len({ids(served) for served in storage.data_requests()[asked:]}) == 3
+    assert {ids(served) for served in storage.data_requests()[asked:]} == set(
+        storage.fleet.stem.client_site_ids(only[0])
+    )
     assert len(storage.lake.read("stem_clients")) == 2
-    assert len(sites) == 6
 
 
 def test_lists_are_asked_for_once_a_day(storage):
@@ -540,7 +534,7 @@ def test_an_extract_that_is_killed_goes_on_from_its_parts(storage):
 
 
 def test_several_slots_give_several_batches_of_work_worth_it(storage):
-    storage = storage(sites=230)
+    storage = storage(sites=230, latency_ms=110)
     assert len(storage.plan(slots=1).batches) == 1
     assert len(storage.plan(slots=4).batches) == 4
 

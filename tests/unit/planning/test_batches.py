@@ -79,3 +79,10 @@ def test_batches_are_tens_of_seconds_long(
 def test_a_time_that_is_not_above_zero_is_refused(seconds_each: float) -> None:
     with pytest.raises(ValueError, match="above 0"):
         batches(requests([1]), seconds_each)
+
+
+def test_a_pool_of_several_slots_gets_shorter_batches_to_work_on_beside_each_other() -> None:
+    planned = requests([1] * 230)
+    assert len(batches(planned, 0.1)) == 1
+    assert len(batches(planned, 0.1, slots=4)) == 4
+    assert len(batches(requests([1] * 6), 0.1, slots=4)) == 1
