@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from columns import meaning
+from markup import code, codes, heading, inline, list_table, literal, markdown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from airflow.sdk import DAG
 
@@ -37,8 +38,8 @@ def requirements() -> str:
     needed = [
         re.match(r"([A-Za-z0-9.-]+)(.*)", line) for line in _lines(setup["options"]["install_requires"])
     ]
-    rows = [("Python", _code(python)), *((_code(one[1]), _code(one[2])) for one in needed if one)]
-    return _table(("Package", "Version"), rows, (60, 40))
+    rows = [("Python", code(python)), *((code(one[1]), code(one[2])) for one in needed if one)]
+    return list_table(("Package", "Version"), rows, (60, 40))
 
 
 def extras() -> str:
@@ -46,18 +47,18 @@ def extras() -> str:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     rows = [
-        (_code(name), ", ".join(_code(one) for one in _lines(packages)))
+        (code(name), ", ".join(code(one) for one in _lines(packages)))
         for name, packages in setup["options.extras_require"].items()
     ]
-    return _table(("Extra", "Packages"), rows, (20, 80))
+    return list_table(("Extra", "Packages"), rows, (20, 80))
 
 
 def pools() -> str:
     """List the pools that the package's tasks use."""
     from locus_stem.pools import LOCUS, STEM
 
-    rows = [(_code(pool.name), str(pool.slots), pool.description) for pool in (LOCUS, STEM)]
-    return _table(("Pool", "Slots", "What it limits"), rows, (20, 10, 70))
+    rows = [(code(pool.name), str(pool.slots), pool.description) for pool in (LOCUS, STEM)]
+    return list_table(("Pool", "Slots", "What it limits"), rows, (20, 10, 70))
 
 
 def priorities() -> str:
@@ -69,7 +70,7 @@ def priorities() -> str:
         (str(package.FETCH_PRIORITY), "plan and extract of the backfills, inventory"),
         (str(package.LOOK_PRIORITY), "looks of sensors"),
     ]
-    return _table(("``priority_weight``", "Tasks"), rows, (25, 75))
+    return list_table(("``priority_weight``", "Tasks"), rows, (25, 75))
 
 
 def configuration() -> str:
@@ -80,8 +81,8 @@ def configuration() -> str:
     for section, described in get_provider_info()["config"].items():
         for name, option in described["options"].items():
             variable = f"AIRFLOW__{section.upper()}__{name.upper()}"
-            rows.append((_code(f"[{section}] {name}"), _code(variable), _inline(option["description"])))
-    return _table(("Option", "Environment variable", "Meaning"), rows, (25, 35, 40))
+            rows.append((code(f"[{section}] {name}"), code(variable), inline(option["description"])))
+    return list_table(("Option", "Environment variable", "Meaning"), rows, (25, 35, 40))
 
 
 def connection(conn_type: str) -> str:
@@ -93,28 +94,28 @@ def connection(conn_type: str) -> str:
     hidden, placeholders = set(behaviour["hidden-fields"]), behaviour["placeholders"]
     rows = [
         (
-            _code("host"),
+            code("host"),
             "Host",
-            f"default {_code(placeholders['host'])}; a URL with its scheme, or host, schema and port",
+            f"default {code(placeholders['host'])}; a URL with its scheme, or host, schema and port",
         )
     ]
     rows.extend(
-        (_code(name), behaviour["relabeling"].get(name, name.title()), "")
+        (code(name), behaviour["relabeling"].get(name, name.title()), "")
         for name in ("login", "password")
         if name not in hidden
     )
     for name, field in found["conn-fields"].items():
         choices = field["schema"].get("enum", ())
-        allowed = "".join(f"; {_code(choice)}" for choice in choices if choice)
-        rows.append((f"extra {_code(name)}", field["label"], _inline(field["description"]) + allowed))
-    return _table(("Field", "In the form", "Meaning"), rows, (22, 23, 55))
+        allowed = "".join(f"; {code(choice)}" for choice in choices if choice)
+        rows.append((f"extra {code(name)}", field["label"], inline(field["description"]) + allowed))
+    return list_table(("Field", "In the form", "Meaning"), rows, (22, 23, 55))
 
 
 def errors() -> str:
     """Show the tree of errors, as the module draws it."""
     from locus_stem.api import errors as module
 
-    return _literal((module.__doc__ or "").split("\n\n", 1)[1])
+    return literal((module.__doc__ or "").split("\n\n", 1)[1])
 
 
 def error_classes() -> str:
@@ -134,11 +135,11 @@ def tables() -> str:
     from locus_stem.tables.schemas import SPECS
 
     rows = [
-        (f":ref:`{spec.name} <table-{spec.name}>`", _codes(spec.key), _codes(spec.partitions))
+        (f":ref:`{spec.name} <table-{spec.name}>`", codes(spec.key), codes(spec.partitions))
         for spec in SPECS.values()
         if not spec.name.startswith("_")  # the package's own bookkeeping
     ]
-    return _table(("Table", "Key", "Partitions"), rows, (35, 45, 20))
+    return list_table(("Table", "Key", "Partitions"), rows, (35, 45, 20))
 
 
 def table(name: str) -> str:
@@ -152,53 +153,53 @@ def table(name: str) -> str:
         part = "key" if column in spec.key else ""
         if column in spec.partitions:
             part = f"{part}, partition".removeprefix(", ")
-        rows.append((_code(column), _code(_type(kind)), part, _inline(meaning(name, column))))
+        rows.append((code(column), code(_type(kind)), part, inline(meaning(name, column))))
     if spec.other is not None:
         rows.append(
             (
                 "*a column a field*",
-                _code(_type(spec.other)),
+                code(_type(spec.other)),
                 "",
                 "named by the short name, in the unit that ``locus_data_available.unit`` gives",
             )
         )
-    sources = _codes(f"{endpoint.method} {endpoint.path}" for endpoint in SOURCES[name])
+    sources = codes(f"{endpoint.method} {endpoint.path}" for endpoint in SOURCES[name])
     origin = f"From {sources}.\n\n" if sources else ""
     return (
-        _heading(f"table-{name}", name)
+        heading(f"table-{name}", name)
         + origin
-        + _table(("Column", "Type", "", "Meaning, unit"), rows, (22, 18, 14, 46))
+        + list_table(("Column", "Type", "", "Meaning, unit"), rows, (22, 18, 14, 46))
     )
 
 
 def dags() -> str:
     """List every DAG with its schedule."""
     rows = [(f":ref:`{dag.dag_id} <dag-{dag.dag_id}>`", _schedule(dag), _title(dag)) for dag in _dags()]
-    return _table(("DAG", "Schedule (UTC)", "What it does"), rows, (28, 32, 40))
+    return list_table(("DAG", "Schedule (UTC)", "What it does"), rows, (28, 32, 40))
 
 
 def dag(dag_id: str) -> str:
     """Describe a DAG as the UI does: its text, its schedule and its params."""
     (found,) = (one for one in _dags() if one.dag_id == dag_id)
-    text = _markdown(str(found.doc_md).strip().split("\n", 1)[1])
+    text = markdown(str(found.doc_md).strip().split("\n", 1)[1])
     rows = [
         (
-            _code(name),
-            _code(json.dumps(param.value)),
+            code(name),
+            code(json.dumps(param.value)),
             _allowed(param.schema),
-            _inline(param.description or ""),
+            inline(param.description or ""),
         )
         for name, param in ((name, found.params.get_param(name)) for name in found.params)
     ]
     runs = f"{found.max_active_runs} run{'s' if found.max_active_runs > 1 else ''} at a time at most"
     pools_of = sorted({task.pool for task in found.tasks} - {"default_pool"})
-    facts = [f"Schedule: {_schedule(found)}", runs, f"Pool: {_codes(pools_of) or 'none'}"]
-    return _heading(f"dag-{dag_id}", dag_id) + "\n\n".join(
+    facts = [f"Schedule: {_schedule(found)}", runs, f"Pool: {codes(pools_of) or 'none'}"]
+    return heading(f"dag-{dag_id}", dag_id) + "\n\n".join(
         [
             f"**{_title(found)}.**",
             text,
             f"{'. '.join(facts)}.",
-            _table(("Param", "Default", "Allowed", "Meaning"), rows, (20, 12, 23, 45)) if rows else "",
+            list_table(("Param", "Default", "Allowed", "Meaning"), rows, (20, 12, 23, 45)) if rows else "",
         ]
     )
 
@@ -209,19 +210,19 @@ def endpoints(vendor: str) -> str:
     hook, operator = f"{vendor.title()}Hook", f"{vendor.title()}EndpointOperator"
     for endpoint in _endpoints(vendor):
         arguments = ", ".join(
-            f"**{param.argument}**" if param.required else _code(param.argument) for param in endpoint.params
+            f"**{param.argument}**" if param.required else code(param.argument) for param in endpoint.params
         )
         rows.append(
             (
-                _code(f"{endpoint.method} {endpoint.path}"),
-                _inline(endpoint.summary),
-                _code(endpoint.name),
-                _code(operator) + " " + _code(f'endpoint="{endpoint.name}"'),
+                code(f"{endpoint.method} {endpoint.path}"),
+                inline(endpoint.summary),
+                code(endpoint.name),
+                code(operator) + " " + code(f'endpoint="{endpoint.name}"'),
                 arguments,
             )
         )
-    head = ("Endpoint", "What it does", f"Method of {_code(hook)}", "Operator", "Arguments")
-    return _table(head, rows, (25, 20, 17, 21, 17))
+    head = ("Endpoint", "What it does", f"Method of {code(hook)}", "Operator", "Arguments")
+    return list_table(head, rows, (25, 20, 17, 21, 17))
 
 
 def arguments(vendor: str) -> str:
@@ -233,10 +234,10 @@ def arguments(vendor: str) -> str:
     kinds = Counter(param.argument for param in users)
     rows = []
     for param, names in sorted(users.items(), key=lambda item: item[0].argument):
-        of = f" of {_codes(names)}" if kinds[param.argument] > 1 else ""
-        shown = _code(param.name) if param.name else "each by its own name"
-        rows.append((_code(param.argument) + of, shown, _inline(param.summary), _inline(param.allowed)))
-    return _table(("Argument", "In the API", "What it means", "Allowed"), rows, (25, 15, 30, 30))
+        of = f" of {codes(names)}" if kinds[param.argument] > 1 else ""
+        shown = code(param.name) if param.name else "each by its own name"
+        rows.append((code(param.argument) + of, shown, inline(param.summary), inline(param.allowed)))
+    return list_table(("Argument", "In the API", "What it means", "Allowed"), rows, (25, 15, 30, 30))
 
 
 def limits() -> str:
@@ -248,19 +249,17 @@ def limits() -> str:
     for name in INTERVAL_GRANULARITIES:
         longest = limit(name)
         year = slices(date(2025, 1, 1), date(2026, 1, 1), "UTC", name, datetime(2026, 2, 1, tzinfo=UTC))
-        rows.append(
-            (_code(name), f"less than {longest.days} days" if longest else "no limit", str(len(year)))
-        )
+        rows.append((code(name), f"less than {longest.days} days" if longest else "no limit", str(len(year))))
     head = ("Granularity", "Longest period of a request", "Requests for a year of one entity")
-    return _table(head, rows, (30, 35, 35))
+    return list_table(head, rows, (30, 35, 35))
 
 
 def retries() -> str:
     """List how the tasks of the DAGs are retried."""
     from locus_stem.dags.wiring import DEFAULT_ARGS
 
-    rows = [(_code(name), _code(value)) for name, value in DEFAULT_ARGS.items() if "retr" in name]
-    return _table(("Argument", "Value"), rows, (50, 50))
+    rows = [(code(name), code(value)) for name, value in DEFAULT_ARGS.items() if "retr" in name]
+    return list_table(("Argument", "Value"), rows, (50, 50))
 
 
 def sandbox_options() -> str:
@@ -269,12 +268,12 @@ def sandbox_options() -> str:
 
     parser = _parser()
     parser.formatter_class = partial(argparse.RawDescriptionHelpFormatter, width=100)  # type: ignore[assignment]
-    return _literal(parser.format_help())
+    return literal(parser.format_help())
 
 
 def changelog() -> str:
     """Give the changelog, without its title."""
-    return _markdown((ROOT / "CHANGELOG.md").read_text().split("\n", 1)[1])
+    return markdown((ROOT / "CHANGELOG.md").read_text().split("\n", 1)[1])
 
 
 def _dags() -> list[DAG]:
@@ -293,19 +292,15 @@ def _title(dag: DAG) -> str:
     return str(dag.doc_md).strip().split("\n", 1)[0].lstrip("# ").strip()
 
 
-def _heading(label: str, title: str) -> str:
-    return f".. _{label}:\n\n{title}\n{'-' * len(title)}\n\n"
-
-
 def _schedule(dag: DAG) -> str:
     timetable: Any = dag.timetable
-    return f"{timetable.description} ({_code(timetable.summary)})"
+    return f"{timetable.description} ({code(timetable.summary)})"
 
 
 def _allowed(schema: Mapping[str, Any]) -> str:
     kinds = [schema["type"]] if isinstance(schema["type"], str) else list(schema["type"])
     if "enum" in schema:
-        return _codes(str(value) for value in schema["enum"] if value is not None)
+        return codes(str(value) for value in schema["enum"] if value is not None)
     named = {
         "null": "empty",
         "string": "text",
@@ -329,50 +324,6 @@ def _type(kind: Any) -> str:
 
 def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _code(text: str) -> str:
-    return f"``{text}``"
-
-
-def _codes(texts: Iterable[str]) -> str:
-    return ", ".join(_code(text) for text in texts)
-
-
-def _inline(text: str) -> str:
-    """Write a text's `code` as reStructuredText's; nothing else of it is markup."""
-    parts = re.split(r"(`[^`]+`|\*\*[^*]+\*\*)", text)
-    return "".join(_code(part[1:-1]) if part.startswith("`") else _escaped(part) for part in parts)
-
-
-def _escaped(text: str) -> str:
-    return text if text.startswith("**") else re.sub(r"([\\*|]|_(?=\W|$))", r"\\\1", text)
-
-
-def _literal(text: str) -> str:
-    return "\n".join([".. code-block:: text", "", *(f"    {line}".rstrip() for line in text.splitlines())])
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], widths: tuple[int, ...]) -> str:
-    lines = [".. list-table::", "   :header-rows: 1", f"   :widths: {' '.join(map(str, widths))}", ""]
-    for row in (head, *rows):
-        for number, cell in enumerate(row):
-            lines.append(f"   {'*' if number == 0 else ' '} - {cell}".rstrip())
-    return "\n".join(lines)
-
-
-def _markdown(text: str) -> str:
-    """Turn the Markdown that the package's own texts use into reStructuredText: headings, lists, paragraphs, code."""
-    return "\n".join(_markdown_lines(text)).strip()
-
-
-def _markdown_lines(text: str) -> Iterator[str]:
-    for line in text.splitlines():
-        heading = re.match(r"(#{2,4}) (.+)", line)
-        if heading:
-            yield from (f".. rubric:: {_inline(heading[2])}", f"   :heading-level: {len(heading[1])}")
-        else:
-            yield _inline(line)
 
 
 #: What `.. fact::` can name.

@@ -7,6 +7,7 @@ from pathlib import Path
 import columns
 import facts
 import pytest
+from markup import inline
 
 from locus_stem.api import LOCUS_ENDPOINTS, STEM_ENDPOINTS
 from locus_stem.api import errors as errors_module
@@ -43,7 +44,7 @@ def test_a_tables_section_names_each_column_with_its_type_and_meaning(name):
         row = re.search(rf"\* - ``{column}``\n     - ``(.+)``\n     -( .+)?\n     - (.+)\n", text)
         assert row, column
         assert row[1].split("[")[0].replace("float64", "double") in str(kind).replace("item: ", "")
-        assert row[3] == facts._inline(columns.meaning(name, column))
+        assert row[3] == inline(columns.meaning(name, column))
 
 
 def test_only_columns_that_there_are_have_a_meaning():
@@ -80,7 +81,7 @@ def test_a_dags_section_has_its_schedule_and_describes_each_param(dag):
         param = dag.params.get_param(name)
         row = re.search(rf"\* - ``{name}``\n     - ``(.+)``\n     - (.+)\n     - (.+)\n", text)
         assert row, name
-        assert row[3] == facts._inline(param.description)
+        assert row[3] == inline(param.description)
         for choice in param.schema.get("enum") or ():
             assert f"``{choice}``" in row[2]
 
@@ -99,7 +100,7 @@ def test_every_endpoint_stands_in_its_table_once_with_hook_method_and_operator(
     assert f"- Method of ``{hook}``\n" in text
     for endpoint in described:
         row = (
-            f"   * - ``GET {endpoint.path}``\n     - {facts._inline(endpoint.summary)}\n"
+            f"   * - ``GET {endpoint.path}``\n     - {inline(endpoint.summary)}\n"
             f'     - ``{endpoint.name}``\n     - ``{operator}`` ``endpoint="{endpoint.name}"``\n'
         )
         assert text.count(row) == 1
@@ -107,7 +108,7 @@ def test_every_endpoint_stands_in_its_table_once_with_hook_method_and_operator(
     arguments = facts.arguments(vendor)
     for param in (param for endpoint in described for param in endpoint.params):
         assert f"``{param.argument}``" in arguments
-        assert facts._inline(param.summary) in arguments
+        assert inline(param.summary) in arguments
 
 
 def test_every_error_is_in_the_tree_and_described():
@@ -122,9 +123,9 @@ def test_the_changelog_is_the_projects_own():
     page = facts.changelog()
     for line in (DOCS.parents[1] / "CHANGELOG.md").read_text().splitlines():
         if line.startswith("- "):
-            assert facts._inline(line) in page
+            assert inline(line) in page
     assert "#" not in page
 
 
 def test_of_a_text_code_is_kept_and_nothing_else_is_markup():
-    assert facts._inline("a `b_c` d_ *e* f_g") == r"a ``b_c`` d\_ \*e\* f_g"
+    assert inline("a `b_c` d_ *e* f_g") == r"a ``b_c`` d\_ \*e\* f_g"
