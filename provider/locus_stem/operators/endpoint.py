@@ -18,6 +18,7 @@ from locus_stem.hooks.locus import LocusHook
 from locus_stem.hooks.stem import StemHook
 from locus_stem.operators.result import MAX_XCOM_BYTES, check_path, hand_over
 from locus_stem.operators.retries import known_causes, retry_by_cause
+from locus_stem.operators.vendor_pool import VendorPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from locus_stem.api.endpoint import Call, Endpoint
 
 
-class VendorOperator(BaseOperator):
+class VendorOperator(VendorPool, BaseOperator):
     """A task that asks a vendor's API and hands the answer over.
 
     An answer of at most `max_xcom_bytes` is the task's return value. With `path` it is written there instead, an
@@ -46,8 +47,6 @@ class VendorOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("conn_id", "path")
-    default_conn_id: ClassVar[str]
-    vendor_pool: ClassVar[pools.PoolDefault]
 
     def __init__(
         self,
@@ -58,34 +57,11 @@ class VendorOperator(BaseOperator):
         max_xcom_bytes: int = MAX_XCOM_BYTES,
         **kwargs: Any,
     ) -> None:
-        super().__init__(pool=pool or self._account_pool(conn_id), **kwargs)
+        super().__init__(pool=pool or self.account_pool(conn_id), **kwargs)
         retry_by_cause(self)
         self.conn_id = conn_id
         self.path = path
         self.max_xcom_bytes = max_xcom_bytes
-
-    @classmethod
-    def partial(cls, **kwargs: Any) -> Any:
-        """Prepare for ``expand``; the pool's default holds for mapped tasks too.
-
-        Airflow schedules mapped tasks by what stands here, before any of them is constructed. With ``conn_id`` in
-        ``expand`` give ``pool`` here.
-        """
-        prepared = super().partial(**kwargs)
-        given = prepared.kwargs
-        inherited: dict[str, Any] = {}
-        for outer in (given["dag"], given["task_group"]):
-            inherited.update(getattr(outer, "default_args", None) or {})
-        named = kwargs.keys() | inherited.keys() | (kwargs.get("default_args") or {}).keys()
-        if "pool" not in named:
-            given["pool"] = cls._account_pool(given.get("conn_id", inherited.get("conn_id")))
-        return prepared
-
-    @classmethod
-    def _account_pool(cls, conn_id: str | None) -> str:
-        if conn_id and "{" in conn_id:
-            raise ValueError(f"pool: None is refused; a templated conn_id ({conn_id}) has no pool of its own")
-        return pools.pool_name(cls.vendor_pool, conn_id or cls.default_conn_id, cls.default_conn_id)
 
     def execute(self, context: Context) -> Any:
         """Ask, and hand the answer over."""

@@ -21,12 +21,13 @@ from locus_stem.api.client import LocusClient, StemClient
 from locus_stem.api.errors import LocusStemError
 from locus_stem.hooks.locus import LocusHook
 from locus_stem.hooks.stem import StemHook
+from locus_stem.operators.vendor_pool import VendorPool
 from locus_stem.sensors.streak import leave_for_the_next_look, left_by_the_last_look
 from locus_stem.waits.patience import DEFAULT_ERRORS_FOR, judged
 from locus_stem.waits.wait import look
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
@@ -39,7 +40,7 @@ DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback
 OUTSIDE = "default_pool"
 
 
-class WaitSensor(BaseSensorOperator):
+class WaitSensor(VendorPool, BaseSensorOperator):
     """A task that waits at a vendor's API; see the vendors' classes.
 
     By default each look is a short turn in the connection's pool, and the task is rescheduled between two looks. With
@@ -59,8 +60,6 @@ class WaitSensor(BaseSensorOperator):
 
     template_fields: Sequence[str] = ("conn_id",)
     trigger: ClassVar[type[WaitTrigger]]
-    default_conn_id: ClassVar[str]
-    vendor_pool: ClassVar[pools.PoolDefault]
 
     def __init__(
         self,
@@ -76,7 +75,7 @@ class WaitSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            pool=pool or self._account_pool(conn_id, deferrable=deferrable),
+            pool=pool or (OUTSIDE if deferrable else self.account_pool(conn_id)),
             poke_interval=poke_interval,
             mode=mode,
             priority_weight=priority_weight,
@@ -91,32 +90,13 @@ class WaitSensor(BaseSensorOperator):
         self._asked_to_wait = 0.0
 
     @classmethod
-    def partial(cls, **kwargs: Any) -> Any:
-        """Prepare for ``expand``; the defaults of pool and priority hold for mapped tasks too.
-
-        Airflow schedules mapped tasks by what stands here, before any of them is constructed. With ``conn_id`` in
-        ``expand`` give ``pool`` here.
-        """
-        prepared = super().partial(**kwargs)
-        given = prepared.kwargs
-        inherited: dict[str, Any] = {}
-        for outer in (given["dag"], given["task_group"]):
-            inherited.update(getattr(outer, "default_args", None) or {})
-        named = {**inherited, **(kwargs.get("default_args") or {}), **kwargs}
-        defaults: dict[str, Any] = {"priority_weight": pools.LOOK_PRIORITY, "weight_rule": "absolute"}
-        if "pool" not in named:
-            deferrable = named.get("deferrable", DEFAULT_DEFERRABLE)
-            defaults["pool"] = cls._account_pool(named.get("conn_id"), deferrable=deferrable)
-        given.update((name, value) for name, value in defaults.items() if name not in named)
-        return prepared
-
-    @classmethod
-    def _account_pool(cls, conn_id: str | None, *, deferrable: bool) -> str:
-        if deferrable:
-            return OUTSIDE
-        if conn_id and "{" in conn_id:
-            raise ValueError(f"pool: None is refused; a templated conn_id ({conn_id}) has no pool of its own")
-        return pools.pool_name(cls.vendor_pool, conn_id or cls.default_conn_id, cls.default_conn_id)
+    def unless_named(cls, named: Mapping[str, Any]) -> dict[str, Any]:
+        """Give what mapped tasks are scheduled by where their user names nothing else."""
+        priority = {"priority_weight": pools.LOOK_PRIORITY, "weight_rule": "absolute"}
+        found = {name: value for name, value in priority.items() if name not in named}
+        if "pool" not in named and named.get("deferrable", DEFAULT_DEFERRABLE):
+            return {**found, "pool": OUTSIDE}
+        return {**found, **super().unless_named(named)}
 
     def execute(self, context: Context) -> Any:
         """Look until it is there, or hand over to the trigger, which takes the first look too."""

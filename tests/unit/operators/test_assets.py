@@ -60,8 +60,9 @@ def store_sites(lake, *ids):
 
 
 def test_every_table_has_an_asset_and_nothing_else_has():
-    assert SOURCES.keys() == SPECS.keys()
-    assert {table_asset(table).name for table in SPECS} == set(SPECS)
+    shown = {name for name in SPECS if not name.startswith("_")}  # the others are the package's own memory
+    assert SOURCES.keys() == shown
+    assert {table_asset(table).name for table in shown} == shown
     with pytest.raises(ValueError, match=r"'locus_site' is refused; allowed: one of locus_clients, "):
         table_asset("locus_site")
 
