@@ -6,10 +6,9 @@ import hashlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import ObjectStoragePath
-
 from locus_stem.operators.account import LocusOperator
 from locus_stem.operators.endpoint import checked_names, refused_arguments
+from locus_stem.operators.result import StoredFile, check_path
 from locus_stem.operators.turns import final_errors
 
 if TYPE_CHECKING:
@@ -90,7 +89,9 @@ class LoadMeasurementsOperator(LocusOperator):
             )
             own.check()
             lake = self.lake()
-            files: Any = [ObjectStoragePath(path) for path in paths]
+            for path in paths:
+                check_path(path)
+            files = [StoredFile(path) for path in paths]
             counts = load_own_rows(lake, _staging(lake, context), files, own)
         self.log.info("%s", counts)
         return asdict(counts)
