@@ -59,7 +59,8 @@ def check_path(path: str | ObjectStoragePath | None) -> None:
     if not path:
         return
     text = address_of(path)
-    if ":" in text.partition("://")[2].partition("/")[0].rpartition("@")[0]:
+    conn_id = text.partition("://")[2].partition("/")[0].rpartition("@")[0]
+    if ":" in conn_id:
         raise ValueError(
             "path: keys in an address are refused; allowed: a connection, s3://connection@bucket/name"
         )
@@ -70,11 +71,10 @@ def check_path(path: str | ObjectStoragePath | None) -> None:
     if text.endswith("/"):
         raise ValueError(f"path: {text!r} is refused, it is a folder; allowed: the address of one file")
     try:
-        target = ObjectStoragePath(path)
-        if conn_id := getattr(target, "conn_id", None):
+        if conn_id:
             # A store's file system takes a missing connection for none, and asks without any key.
             BaseHook.get_connection(conn_id)
-        target.fs  # noqa: B018 - made when it is asked for
+        ObjectStoragePath(path).fs  # noqa: B018 - made when it is asked for
     except (ValueError, AirflowNotFoundException) as error:
         raise ValueError(f"path: {text!r} is refused: {error}") from error
 
