@@ -6,11 +6,9 @@ import hashlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import ObjectStoragePath
-
 from locus_stem.operators.account import LocusOperator
 from locus_stem.operators.endpoint import checked_names, refused_arguments
-from locus_stem.operators.result import address_of
+from locus_stem.operators.result import StoredFile, address_of, check_path
 from locus_stem.operators.retries import known_causes
 
 if TYPE_CHECKING:
@@ -94,7 +92,9 @@ class LoadMeasurementsOperator(LocusOperator):
             )
             own.check()
             lake = self.lake()
-            files: Any = [ObjectStoragePath(path) for path in paths]
+            for path in paths:
+                check_path(path)
+            files = [StoredFile(path) for path in paths]
             staging, table = _staging(lake, context), TABLES[own.level]
             tries = Staging(lake, f"{staging.plan_id}.tries")
             before = version_before(lake, tries, table)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowNotFoundException,
+    BaseHook,
+    ObjectStoragePath,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import BinaryIO
 
 #: Largest answer that goes through XCom, in bytes of JSON: it stands in Airflow's database and is read with each page.
 MAX_XCOM_BYTES = 48 * 1024
@@ -48,11 +54,16 @@ def hand_over(
 def check_path(path: str | ObjectStoragePath | None) -> None:
     """Refuse an address that another task could read otherwise, before anything is asked for.
 
-    :raises ValueError: it is a relative path, a folder, or of a store that isn't known.
+    :raises ValueError: it is a relative path, a folder, of a store that isn't known, or names no connection that is.
     """
     if not path:
         return
     text = address_of(path)
+    conn_id = text.partition("://")[2].partition("/")[0].rpartition("@")[0]
+    if ":" in conn_id:
+        raise ValueError(
+            "path: keys in an address are refused; allowed: a connection, s3://connection@bucket/name"
+        )
     if "://" not in text and not text.startswith("/"):
         raise ValueError(
             f"path: {text!r} is refused, it is relative; allowed: an absolute path or a URL, s3://…"
@@ -60,8 +71,11 @@ def check_path(path: str | ObjectStoragePath | None) -> None:
     if text.endswith("/"):
         raise ValueError(f"path: {text!r} is refused, it is a folder; allowed: the address of one file")
     try:
+        if conn_id:
+            # A store's file system takes a missing connection for none, and asks without any key.
+            BaseHook.get_connection(conn_id)
         ObjectStoragePath(path).fs  # noqa: B018 - made when it is asked for
-    except ValueError as error:
+    except (ValueError, AirflowNotFoundException) as error:
         raise ValueError(f"path: {text!r} is refused: {error}") from error
 
 
@@ -80,10 +94,62 @@ def write_lines(path: str | ObjectStoragePath, objects: Sequence[Mapping[str, An
     """
     lines = [json.dumps(item, ensure_ascii=False) for item in objects]
     content = "".join(f"{line}\n" for line in lines).encode()
-    target = ObjectStoragePath(path)
+    with store_errors(path, "written"):
+        _put(ObjectStoragePath(path), content)
+    return len(lines)
+
+
+@contextmanager
+def store_errors(path: str | ObjectStoragePath, done: str) -> Iterator[None]:
+    """Name the address in what its store raises; what another try can't change is final.
+
+    :param done: what can't be done, ``written`` or ``read``.
+    :raises AirflowFailException: there is no such bucket or file, or the connection may not.
+    :raises OSError: anything else.
+    """
+    try:
+        yield
+    except Exception as error:
+        what = f"path: {address_of(path)} can't be {done} ({type(error).__name__}: {error}); "
+        if isinstance(error, FileNotFoundError):
+            raise AirflowFailException(f"{what}check its bucket or folder, and its name") from error
+        if isinstance(error, PermissionError):
+            raise AirflowFailException(
+                f"{what}check the connection's keys, and that they may read and write there; an address without a "
+                "connection (s3://connection@bucket/name) is asked for with the worker's own credentials, or none"
+            ) from error
+        raise OSError(f"{what}check that the store can be reached from the worker") from error
+
+
+class StoredFile:
+    """A file to read, whose store's errors name it.
+
+    :param path: as ``airflow.sdk.ObjectStoragePath`` takes it.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._address = path
+        self._path = ObjectStoragePath(path)
+
+    def __str__(self) -> str:
+        return self._address
+
+    @property
+    def suffix(self) -> str:
+        """The name's end."""
+        return str(self._path.suffix)
+
+    def open(self, mode: str) -> BinaryIO:
+        """Open it for reading."""
+        with store_errors(self._address, "read"):
+            opened: BinaryIO = self._path.open(mode)  # type: ignore[no-untyped-call]
+        return opened
+
+
+def _put(target: ObjectStoragePath, content: bytes) -> None:
     if target.protocol in _PUT_IS_ATOMIC:
         target.fs.pipe_file(target.path, content)
-        return len(lines)
+        return
     filesystem, name = target.fs, str(target.path)
     filesystem.makedirs(name.rpartition("/")[0] or "/", exist_ok=True)
     temporary = f"{name}.{uuid.uuid4().hex[:8]}.tmp"
@@ -94,4 +160,3 @@ def write_lines(path: str | ObjectStoragePath, objects: Sequence[Mapping[str, An
         with suppress(OSError):
             filesystem.rm_file(temporary)
         raise
-    return len(lines)

@@ -15,6 +15,7 @@ from locus_stem.api.client import LocusClient, StemClient
 from locus_stem.hooks.locus import LocusHook
 from locus_stem.hooks.stem import StemHook
 from locus_stem.operators.endpoint import LocusEndpointOperator, StemEndpointOperator
+from locus_stem.operators.result import StoredFile
 from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Fault, Options
 from locus_stem.sandbox.server import Server
@@ -257,7 +258,8 @@ def test_one_object_is_one_line_and_an_empty_answer_an_empty_file(run, tmp_path,
 
 
 @pytest.mark.parametrize("put_is_atomic", [True, False])
-def test_another_store_with_a_connection_gets_it_too(run, mocker, put_is_atomic):
+def test_another_store_with_a_connection_gets_it_too(run, mocker, monkeypatch, put_is_atomic):
+    monkeypatch.setenv("AIRFLOW_CONN_STORAGE", '{"conn_type": "generic"}')
     attach("memory", "storage", fs=MemoryFileSystem())
     if put_is_atomic:
         mocker.patch("locus_stem.operators.result._PUT_IS_ATOMIC", {"memory"})
@@ -265,6 +267,41 @@ def test_another_store_with_a_connection_gets_it_too(run, mocker, put_is_atomic)
     written = run(locus("get_partner_clients", path=path), params={"name": f"clients{put_is_atomic}"})
     assert written["path"].startswith("memory://storage@")
     assert len(ObjectStoragePath(written["path"]).read_text().splitlines()) == written["lines"] > 0
+
+
+@pytest.mark.parametrize(
+    ("answered", "raised", "words"),
+    [
+        (FileNotFoundError("no such bucket"), AirflowFailException, "no such bucket.*check its bucket"),
+        (PermissionError("Forbidden"), AirflowFailException, "Forbidden.*check the connection's keys"),
+        (RuntimeError("no endpoint"), OSError, "no endpoint.*can be reached"),
+    ],
+)
+def test_what_a_store_answers_names_the_path_and_what_to_do(
+    run, mocker, monkeypatch, answered, raised, words
+):
+    monkeypatch.setenv("AIRFLOW_CONN_STORAGE", '{"conn_type": "generic", "password": "s3cret"}')
+    attach("memory", "storage", fs=MemoryFileSystem())
+    mocker.patch.object(MemoryFileSystem, "pipe_file", side_effect=answered)
+    mocker.patch.object(MemoryFileSystem, "open", side_effect=answered)
+    path = "memory://storage@bucket/answer.jsonl"
+    with pytest.raises(raised, match=f"path: {path} can't be written.*{words}") as found:
+        run(locus("get_partner_clients", path=path))
+    assert "s3cret" not in str(found.value)
+    with pytest.raises(raised, match=f"path: {path} can't be read.*{words}"):
+        StoredFile(path).open("rb")
+
+
+@pytest.mark.parametrize("address", ["memory://nobody@bucket/a.jsonl", "memory://key:s3cret@bucket/a.jsonl"])
+def test_an_address_with_an_unknown_connection_or_with_keys_is_refused_before_the_request(
+    run, server, address
+):
+    attach("memory", "nobody", fs=MemoryFileSystem())
+    server.reset()
+    with pytest.raises(AirflowFailException, match=r"path: .*(isn't defined|a connection)") as found:
+        run(locus("get_partner_clients", path=address))
+    assert "s3cret" not in str(found.value)
+    assert not server.log
 
 
 def test_a_write_that_fails_leaves_the_older_file_and_nothing_else(run, tmp_path, mocker):
