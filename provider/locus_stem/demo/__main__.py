@@ -144,6 +144,7 @@ def _run(airflow: AirflowProcess, fleet: Fleet, server: Server, lake: Lake) -> b
         *compare.measurements(lake, fleet, loaded),
         compare.coverage(lake, fleet, loaded),
         compare.bulk(lake, fleet, [_closed_year(airflow)], sorted(BULK_SHORT_NAMES)),
+        compare.bulk_coverage(lake, fleet, [_closed_year(airflow)], sorted(BULK_SHORT_NAMES)),
         compare.runs(lake, len(server.log)),
     ]
     print_report(lake, differences, states, server.stats(), time.monotonic() - began)
