@@ -159,6 +159,7 @@ def _run(airflow: AirflowProcess, fleet: Fleet, server: Server, webhook: Webhook
         *compare.measurements(lake, fleet, loaded),
         compare.coverage(lake, fleet, loaded),
         compare.bulk(lake, fleet, months, sorted(BULK_SHORT_NAMES)),
+        compare.bulk_coverage(lake, fleet, months, sorted(BULK_SHORT_NAMES)),
         *compare_alerts.alerts(lake, fleet, webhook.posts),
         *compare_stem.objects(lake, fleet),
         compare_stem.streams(lake, fleet, streams),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
+from itertools import product
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -95,16 +96,7 @@ def _compare_measurements(
 
 def bulk(lake: Lake, fleet: Fleet, spans: Iterable[tuple[date, date]], fields: Sequence[str]) -> Difference:
     """Compare the months of bulk data with those of the spans [first month, month after the last)."""
-    spans = list(spans)
-    due: dict[tuple[int, date], dict[str, Any]] = {}
-    for name in {fleet.zone(site_id) for site_id in fleet.site_ids}:
-        zone = ZoneInfo(name)
-        for first, after in spans:
-            start, end = (datetime.combine(day, time(), zone) for day in (first, after))
-            for row in fleet.truth_bulk(start, end, name, fields):
-                if fleet.zone(row["id"]) == name:
-                    month = row["ts"].astimezone(zone).date()
-                    due[row["id"], month] = {field: row[field] for field in fields}
+    due = _bulk_months(fleet, spans, fields)
     found = Difference("locus_bulk_monthly", due=len(due))
     for row in lake.read("locus_bulk_monthly").to_pylist():
         found.rows += 1
@@ -115,6 +107,50 @@ def bulk(lake: Lake, fleet: Fleet, spans: Iterable[tuple[date, date]], fields: S
     for missing in due:
         found.note(f"{missing} is missing, or stands twice")
     return found
+
+
+def bulk_coverage(
+    lake: Lake, fleet: Fleet, spans: Iterable[tuple[date, date]], fields: Sequence[str]
+) -> Difference:
+    """Compare `coverage` of bulk data: each site's months and fields, and the sites that bulk data has nothing of."""
+    spans = list(spans)
+    months = _bulk_months(fleet, spans, fields)
+    having = {site_id for site_id, _ in months}
+    due: dict[tuple[str, str, date], tuple[float, float, bool]] = {}
+    for site_id, month in product(fleet.site_ids, {month for _, month in months}):
+        row = months.get((site_id, month))  # None: the API has nothing of the site, or not yet
+        for name in fields:
+            value = row is not None and row[name] is not None
+            null = row is not None and not value
+            due[str(site_id), name, month] = float(value), float(null), site_id not in having
+    found = Difference("coverage (bulk)", due=len(due))
+    filters = [("source", "=", "locus_bulk_monthly"), ("granularity", "=", "monthly")]
+    for row in lake.read("coverage", filters=filters).to_pylist():
+        found.rows += 1
+        held = row["received"], row["null_count"], row["skipped"] is not None
+        expected = due.pop((row["entity_id"], row["field"], row["local_date"]), None)
+        if held != expected or row["expected"] != 1:
+            found.note(f"{row} where the API has {expected}")
+    for missing in due:
+        found.note(f"{missing} is missing, or stands twice")
+    return found
+
+
+def _bulk_months(
+    fleet: Fleet, spans: Iterable[tuple[date, date]], fields: Sequence[str]
+) -> dict[tuple[int, date], dict[str, Any]]:
+    """Give what bulk data has of each site and month of its own zone."""
+    due: dict[tuple[int, date], dict[str, Any]] = {}
+    spans = list(spans)
+    for name in {fleet.zone(site_id) for site_id in fleet.site_ids}:
+        zone = ZoneInfo(name)
+        for first, after in spans:
+            start, end = (datetime.combine(day, time(), zone) for day in (first, after))
+            for row in fleet.truth_bulk(start, end, name, fields):
+                if fleet.zone(row["id"]) == name:
+                    month = row["ts"].astimezone(zone).date()
+                    due[row["id"], month] = {field: row[field] for field in fields}
+    return due
 
 
 NOT_FIELDS = {"site_id", "component_id", "granularity", "ts", "local_date", "month"}

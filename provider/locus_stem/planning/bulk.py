@@ -17,7 +17,7 @@ from locus_stem.planning.fields import AvailableField, FieldGroup, check_wanted
 from locus_stem.planning.params import FIRST_DATE, LAST_DATE, ParamError, check_names, given, short_names
 from locus_stem.planning.request import DataRequest
 from locus_stem.planning.slices import month_slices, months_later
-from locus_stem.planning.zones import site_zones
+from locus_stem.planning.zones import site_zones, with_one_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -99,7 +99,7 @@ def plan_bulk(
     fields: Sequence[str],
     now: datetime,
 ) -> BulkPlan:
-    """Plan the bulk requests: for each zone the fewest that hold its months.
+    """Plan the bulk requests: for each zone, by whichever name, the fewest that hold its months.
 
     :param sites: rows of ``locus_sites`` (site_id, client_id, name, location_timezone, removed_on)
     :param clients: rows of ``locus_clients`` (client_id, tz)
@@ -108,7 +108,7 @@ def plan_bulk(
     """
     zones, notes = site_zones((site for site in sites if site.get("removed_on") is None), clients)
     by_zone: defaultdict[str, list[int]] = defaultdict(list)
-    for site_id, zone in zones.items():
+    for site_id, zone in with_one_name(zones).items():
         by_zone[zone].append(site_id)
     if not by_zone:
         notes.append("there are no sites")

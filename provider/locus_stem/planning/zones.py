@@ -6,15 +6,18 @@ zone may be absent.
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
+from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import TZPATH, ZoneInfo, available_timezones
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["canonical_zone", "first_instant", "local_day", "site_zone", "site_zones"]
+__all__ = ["canonical_zone", "first_instant", "local_day", "site_zone", "site_zones", "with_one_name"]
 
 _NOT_PLACES = frozenset({"localtime", "Factory", "posixrules"})  # the machine's own zone, and placeholders
 
@@ -92,3 +95,24 @@ def site_zones(
         if warning:
             warnings.append(warning)
     return zones, warnings
+
+
+def with_one_name(zones: Mapping[int, str]) -> dict[int, str]:
+    """Call a zone that sites know by several names (US/Pacific, America/Los_Angeles) by one, which most of them use.
+
+    :param zones: the zone of each site by its id
+    """
+    used = Counter(zones.values())
+    chosen: dict[bytes, str] = {}
+    for zone in sorted(used, key=lambda name: (-used[name], name)):
+        chosen.setdefault(_rules(zone), zone)
+    return {site_id: chosen[_rules(zone)] for site_id, zone in zones.items()}
+
+
+@cache
+def _rules(zone: str) -> bytes:
+    """Return a zone's data, from where zoneinfo takes it: names of one zone are links to the same."""
+    for folder in TZPATH:
+        if (file := Path(folder, zone)).is_file():
+            return file.read_bytes()
+    return resources.files("tzdata").joinpath("zoneinfo", *zone.split("/")).read_bytes()

@@ -124,7 +124,8 @@ def _answered(lake: Lake, parts: Sequence[str], scope: Scope) -> pa.Table:
         ]
     )
     found = [schema.empty_table()]
-    for chunk in chunks_of(weights, scope.entities, LIMITS.chunk_rows):
+    chunk_rows = LIMITS.for_fields(len(scope.fields)).chunk_rows
+    for chunk in chunks_of(weights, scope.entities, chunk_rows):
         rows, _ = in_scope(scope, chunk.entities, staged.read(chunk))
         sites = pa.array(chunk.entities, pa.int64()).take(rows.column("entity").combine_chunks())
         values = [rows.column(str(place)) for place in range(len(scope.fields))]

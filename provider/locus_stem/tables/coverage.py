@@ -39,8 +39,9 @@ __all__ = [
 ]  # fmt: skip
 
 TABLE = "coverage"
-COMMIT_ROWS = 500_000
+COMMIT_ROWS = 250_000
 NAMED_ENTITIES = 500
+NAMED_FIELDS = 100
 EPOCH = date(1970, 1, 1)
 # Places of (entity, date) in one int64: a chunk has few entities and no date is past the year 4000.
 DATES = 1_000_000
@@ -96,7 +97,8 @@ def record_coverage(
     dates = _ExpectedDates(granularity)
     total = LoadCounts()
     pending: list[pa.Table] = []
-    for chunk in chunks_of(weights, scope.entities, LIMITS.chunk_rows):
+    chunk_rows = LIMITS.for_fields(len(scope.fields)).chunk_rows
+    for chunk in chunks_of(weights, scope.entities, chunk_rows):
         for rows in _counted(scope, chunk, staged.read(chunk), dates, names):
             pending.append(rows)
             if sum(map(len, pending)) >= COMMIT_ROWS:
@@ -119,6 +121,7 @@ def record_counts(lake: Lake, source: str, entity_type: str, granularity: str, r
     days = pc.min_max(whole.column("local_date")).as_py()
     among = _among(source, entity_type, granularity, days["min"], days["max"])
     among += _entities(pc.unique(whole.column("entity_id")).to_pylist())
+    among += _fields(pc.unique(whole.column("field")).to_pylist())
     return upsert(lake, TABLE, whole, among=among)
 
 
@@ -363,6 +366,11 @@ def _among(source: str, entity_type: str, granularity: str, first: date, last: d
 def _entities(ids: Collection[str]) -> list[Filter]:
     """Return a few entities' rows; a list of thousands takes longer than the rows that it leaves out."""
     return [("entity_id", "in", sorted(ids))] if len(ids) <= NAMED_ENTITIES else []
+
+
+def _fields(names: Collection[str]) -> list[Filter]:
+    """Return a few fields' rows: wide tables are recorded some fields at a time."""
+    return [("field", "in", sorted(names))] if len(names) <= NAMED_FIELDS else []
 
 
 def _batches(lake: Lake, source: str, columns: list[str], filters: list[Filter]) -> Iterator[pa.RecordBatch]:

@@ -15,7 +15,7 @@ from locus_stem.dags.inventory import locus_inventory
 from locus_stem.dags.lake_maintenance import lake_maintenance
 from locus_stem.dags.monthly_bulk import locus_monthly_bulk
 from locus_stem.demo.__main__ import sandbox_connections
-from locus_stem.demo.compare import Loaded, available, bulk, measurements, objects
+from locus_stem.demo.compare import Loaded, available, bulk, bulk_coverage, measurements, objects
 from locus_stem.planning.slices import months_later
 from locus_stem.sandbox.catalogue import BULK_SHORT_NAMES
 from locus_stem.sandbox.fleet import Fleet
@@ -94,7 +94,9 @@ def test_bulk_without_params_loads_the_last_closed_month_and_the_eleven_before(l
     run = locus_monthly_bulk().test()
     assert states(run) == dict.fromkeys(("plan", "extract_bulk", "load", "report"), "success")
     current = TODAY.replace(day=1)
-    assert bulk(lake, server.fleet, [(months_later(current, -12), current)], BULK_SHORT_NAMES).examples == []
+    span = (months_later(current, -12), current)
+    assert bulk(lake, server.fleet, [span], BULK_SHORT_NAMES).examples == []
+    assert bulk_coverage(lake, server.fleet, [span], BULK_SHORT_NAMES).examples == []
     assert f"{months_later(current, -12):%Y-%m} to {current:%Y-%m} (exclusive)" in capfd.readouterr().out
     assert not list(Path(lake.filesystem()[1], "_staging").iterdir())
     assert lake.read("runs").num_rows == 3

@@ -23,6 +23,7 @@ from locus_stem.pipelines.slot import Turn
 from locus_stem.planning.params import ParamError
 from locus_stem.planning.request import DataRequest
 from locus_stem.planning.slices import months_later
+from locus_stem.planning.zones import with_one_name
 from locus_stem.sandbox.catalogue import BULK_SHORT_NAMES
 from locus_stem.tables.coverage import record_fetch
 from locus_stem.tables.objects import load_objects
@@ -102,6 +103,19 @@ def bulk(plant):
     return make
 
 
+def test_a_count_that_differs_in_coverage_is_noted_and_a_missing_one(bulk):
+    bulk = bulk(6)
+    bulk.run()
+    due = (bulk.plant.lake, bulk.plant.fleet, [(START, END)], ALL)
+    assert compare.bulk_coverage(*due).differing == 0
+    coverage = DeltaTable(bulk.plant.lake.table_uri("coverage"))
+    site = f"entity_id = '{bulk.plant.fleet.site_ids[0]}' AND field = '{ALL[0]}'"
+    coverage.update({"received": "received + 1"}, predicate=f"{site} AND local_date = DATE '{START}'")
+    coverage.delete(f"{site} AND local_date > DATE '{START}'")
+    months = (END.year - START.year) * 12 + END.month - START.month
+    assert compare.bulk_coverage(*due).differing == months
+
+
 def bare(fleet):
     return [site_id for site_id in fleet.site_ids if not fleet.components(site_id)]
 
@@ -112,12 +126,14 @@ def bare(fleet):
 def test_thirty_months_of_five_zones_and_more_equal_the_api(bulk, options):
     bulk = bulk(**options)
     loaded = bulk.run()
-    zones = {bulk.plant.fleet.zone(site_id) for site_id in bulk.plant.fleet.site_ids}
-    assert len(zones) >= 5
+    named = {site_id: bulk.plant.fleet.zone(site_id) for site_id in bulk.plant.fleet.site_ids}
+    zones = set(with_one_name(named).values())  # America/Los_Angeles is US/Pacific too
+    assert len(set(named.values())) > len(zones) >= 5
     asked = bulk.plant.data_requests()
     assert len(asked) == len(zones) * 3
     assert bulk.plant.most_in_flight() == 1
     assert bulk.differences() == []
+    assert compare.bulk_coverage(bulk.plant.lake, bulk.plant.fleet, [(START, END)], ALL).examples == []
     assert loaded["counts"]["new"] == len(bulk.rows())
     values = [value for row in bulk.rows().values() for value in row.values()]
     assert None in values

@@ -47,6 +47,12 @@ def test_closed_months_take_one_request_for_each_distinct_zone_and_twelve_months
     assert len(plan.requests) == len(set(zones)) * ceil(months / BULK_LIMIT_MONTHS)
 
 
+def test_a_zone_of_two_names_is_asked_for_once_and_keeps_the_sites_of_both():
+    plan = planned(date(2025, 1, 1), date(2026, 1, 1), ["US/Pacific", "America/Los_Angeles", "us/pacific"])
+    assert [request.zone for request in plan.requests] == ["US/Pacific"]
+    assert plan.sites == {"US/Pacific": (1, 2, 3)}
+
+
 @given(ranges(), st.sampled_from(ZONES))
 def test_no_request_breaks_a_limit_and_each_is_what_the_endpoint_allows(period, zone):
     for request in planned(*period, [zone]).requests:

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from locus_stem.planning.zones import canonical_zone, first_instant, local_day, site_zone
+from locus_stem.planning.zones import canonical_zone, first_instant, local_day, site_zone, with_one_name
 
 ZONES = [
     "UTC",
@@ -131,3 +131,22 @@ def test_without_any_known_zone_the_site_is_in_utc_and_the_warning_names_it(clie
 def test_a_day_at_the_calendars_edge_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="outside the calendar"):
         first_instant(date.min, "Asia/Tokyo")
+
+
+def test_names_of_one_zone_become_the_one_that_most_sites_use() -> None:
+    zones = {1: "US/Pacific", 2: "America/Los_Angeles", 3: "America/Los_Angeles", 4: "America/Phoenix"}
+    assert with_one_name(zones) == {
+        1: "America/Los_Angeles", 2: "America/Los_Angeles", 3: "America/Los_Angeles", 4: "America/Phoenix",
+    }  # fmt: skip
+
+
+@given(
+    st.sets(st.sampled_from(sorted(available_timezones() - {"localtime", "Factory"})), min_size=1),
+    st.integers(0, 130 * 365 * 24).map(lambda hours: datetime.fromtimestamp(hours * 3600, UTC)),
+)
+def test_a_zone_by_another_name_has_the_same_clock_at_any_time(names: set[str], instant: datetime) -> None:
+    chosen = with_one_name(dict(enumerate(sorted(names))))
+    for number, name in enumerate(sorted(names)):
+        assert instant.astimezone(ZoneInfo(name)).replace(tzinfo=None) == instant.astimezone(
+            ZoneInfo(chosen[number])
+        ).replace(tzinfo=None)

@@ -176,3 +176,21 @@ def test_the_last_days_stop_before_a_hole(bench):
     assert last_days(bench.lake, SOURCE, "hourly", date(2024, 1, 1)) == {"1": {"W": date(2024, 2, 2)}}
     assert last_days(bench.lake, SOURCE, "hourly", date(2024, 2, 4)) == {"1": {"W": date(2024, 2, 3)}}
     assert last_days(bench.lake, SOURCE, "hourly", date(2024, 2, 5)) == {"1": {"W": date(2024, 2, 5)}}
+
+
+@pytest.mark.parametrize("fields", [3, 101])
+def test_a_wide_table_is_recorded_some_fields_at_a_time_and_again_without_a_change(
+    bench, monkeypatch, fields
+):
+    monkeypatch.setattr("locus_stem.tables.coverage.COMMIT_ROWS", 8)
+    names = tuple(f"F{number}" for number in range(fields))
+    rows = [(entity, at, dict.fromkeys(names, 1.0)) for entity in (1, 2) for at in (0, 24)]
+    part = bench.stage(rows)
+    asked = [Asked(entity, entity, "UTC", names, hour(0), hour(48)) for entity in (1, 2)]
+    record = (bench.lake, "locus_site_data", "site", "hourly", [part], asked)
+    assert record_coverage(*record).new == fields * 4
+    before = bench.version("coverage")
+    assert before > 0
+    assert record_coverage(*record).unchanged == fields * 4
+    assert bench.version("coverage") == before
+    assert {row["received"] for row in bench.lake.read("coverage").to_pylist()} == {1.0}
