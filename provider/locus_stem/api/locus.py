@@ -205,7 +205,7 @@ class LocusEndpoints:
         "/v3/sites/{site_id}/modelsettings",
         None,
         "sites/get-modelsettings",
-        "Get the parameters of a site's PV model (size in kW DC, losses in %)",
+        "Get the parameters of a site's PV model (size in kW DC, derate factors, 100 is no loss)",
         (_SITE_ID,),
     )
     get_client = Endpoint(

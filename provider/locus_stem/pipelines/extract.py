@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,13 +14,14 @@ import pyarrow as pa
 from locus_stem.api.errors import BadRequestError
 from locus_stem.api.locus import LocusEndpoints
 from locus_stem.api.retry import BUDGET_SECONDS
+from locus_stem.pipelines.batch_state import BatchState, Key, request_key
 from locus_stem.pipelines.rows import UnfitAnswerError, measurement_rows
 from locus_stem.pipelines.slot import UnansweredError, Usage
 from locus_stem.planning.fields import FieldGroup, halve
 from locus_stem.planning.intervals import closed_end
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from locus_stem.api.client import Answer
     from locus_stem.api.endpoint import Call
@@ -89,69 +90,6 @@ class Measurements:
 def any_field(request: DataRequest, error: RefusedError) -> tuple[str, ...] | None:
     """Take a refusal as Locus means it: a bad request may be one for any of the fields."""
     return request.group.fields if isinstance(error, BadRequestError) else None
-
-
-@dataclass(slots=True)
-class BatchState:
-    """What is known of a batch's requests: fields answered and refused by request, and entities refused altogether.
-
-    A field may be refused for one slice alone: a site may have none of it before its installation.
-    """
-
-    answered: dict[Key, set[str]] = field(default_factory=dict)
-    refused_fields: dict[Key, dict[str, str]] = field(default_factory=dict)
-    refused: dict[int, str] = field(default_factory=dict)
-    _suspects: dict[int, set[str]] = field(default_factory=dict)
-    _proven: dict[int, set[str]] = field(default_factory=dict)
-
-    @classmethod
-    def from_manifests(cls, manifests: Iterable[dict[str, Any]]) -> BatchState:
-        """Put together what the parts that are written say."""
-        state = cls()
-        for manifest in manifests:
-            for item in manifest["answered"]:
-                state.note_answer(_item_key(item), item["fields"])
-            for item in manifest["refused_fields"]:
-                state.note_refusal(_item_key(item), item["field"], item["reason"])
-            state.refused.update({int(entity): reason for entity, reason in manifest["refused"].items()})
-        return state
-
-    def note_answer(self, key: Key, fields: Iterable[str]) -> None:
-        """Note that fields were answered for one slice."""
-        self.answered.setdefault(key, set()).update(fields)
-        self._proven.setdefault(key[0], set()).update(fields)
-
-    def note_refusal(self, key: Key, name: str, reason: str) -> None:
-        """Note that a field is refused for one slice."""
-        self.refused_fields.setdefault(key, {})[name] = reason
-        self._suspects.setdefault(key[0], set()).add(name)
-
-    def suspects(self, entity_id: int) -> set[str]:
-        """Name the fields that were refused for some slice of an entity and never answered."""
-        suspects = self._suspects.get(entity_id)
-        return suspects - self._proven.get(entity_id, set()) if suspects else set()
-
-    def left(self, request: DataRequest) -> DataRequest | None:
-        """Give the part of a request that is still to be asked, None if there is none."""
-        if request.entity_id in self.refused:
-            return None
-        key = request_key(request)
-        settled = self.answered.get(key, set()) | self.refused_fields.get(key, {}).keys()
-        fields = tuple(name for name in request.group.fields if name not in settled)
-        return replace(request, group=FieldGroup(fields, request.group.parameters)) if fields else None
-
-
-#: An entity, the begin of a slice, and the parameters of its fields.
-Key = tuple[int, str, tuple[tuple[str, str], ...]]
-
-
-def _item_key(item: dict[str, Any]) -> Key:
-    return item["entity"], item["slice"], tuple((name, value) for name, value in item["parameters"])
-
-
-def request_key(request: DataRequest) -> Key:
-    """Name a request whatever fields it asks for."""
-    return request.entity_id, request.slice.start.isoformat(), request.group.parameters
 
 
 def extract_batch(

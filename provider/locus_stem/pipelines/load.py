@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from locus_stem.pipelines.extract import BatchState, request_key
+from locus_stem.pipelines.batch_state import BatchState, request_key
 from locus_stem.planning.backfill import DataRequest
 from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.coverage import Skip, record_coverage, record_skips

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.api.stem import STREAM_TYPES
-from locus_stem.pipelines.extract import BatchState, request_key
+from locus_stem.pipelines.batch_state import BatchState, request_key
 from locus_stem.pipelines.load import Loaded, answered, span_of, windows
 from locus_stem.pipelines.plan import (
     NothingAllowedError,
