@@ -294,7 +294,7 @@ def test_a_field_that_no_table_can_hold_is_left_out_and_the_others_are_loaded(pl
 
 
 def test_runs_counts_every_turn_of_planning(plant):
-    plant = plant(sites=24, turn_seconds=0.25, latency_ms=10)
+    plant = plant(sites=24, turn_seconds=1.5, latency_ms=60)
     plant.backfill(BERLIN_DST, level="component")
     plant.report()
     assert sum(run["requests"] for run in plant.lake.read("runs").to_pylist()) == len(plant.server.log)
