@@ -8,13 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.api.endpoint import Call, Endpoint, endpoints_of
-from locus_stem.api.errors import StemNoData, StemNoResults, StemStreamUnavailable
+from locus_stem.api.errors import RefusedError, StemNoData, StemNoResults, StemStreamUnavailable
 from locus_stem.api.parameter import Kind, Param
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from locus_stem.api.errors import RefusedError
 
 STREAM_TYPES = ("MONITOR", "CONVERTER", "INTERVAL_REVENUE")
 #: Seconds.
@@ -23,19 +21,30 @@ DEFAULT_RESOLUTION = 900
 STREAMS_LIMIT = timedelta(days=365)
 DEFAULT_PER_PAGE = 100
 
-_MEANINGS: tuple[tuple[re.Pattern[str], type[RefusedError], tuple[int, ...]], ...] = (
-    (re.compile(r"\bno results? found\b", re.IGNORECASE), StemNoResults, (400, 404)),
+Meanings = tuple[tuple[re.Pattern[str], type[RefusedError], tuple[int, ...]], ...]
+
+_OF_LISTS: Meanings = ((re.compile(r"\bno results? found\b", re.IGNORECASE), StemNoResults, (400, 404)),)
+_OF_STREAMS: Meanings = (
     (re.compile(r"\bstream types?\b.*\bunavailable\b", re.IGNORECASE), StemStreamUnavailable, (400,)),
-    (re.compile(r"\bno (stream )?data\b", re.IGNORECASE), StemNoData, (400,)),
+    # The reference doesn't word it.
+    (
+        re.compile(
+            r"\bno (stream |telemetry )?(data|results?|records?|readings?|streams?(?! types?))\b"
+            r"|\bdata (is |are |was |were )?not (available|found)\b",
+            re.IGNORECASE,
+        ),
+        StemNoData,
+        (400,),
+    ),
 )
 
 
-def read_refusal(status: int, message: str, path: str) -> RefusedError | None:
+def _read_refusal(meanings: Meanings, status: int, message: str, path: str) -> RefusedError | None:
     """Tell refusals apart that only say that there is nothing: the API gives them the status of bad requests.
 
     :return: None where the refusal is one.
     """
-    for pattern, error, statuses in _MEANINGS:
+    for pattern, error, statuses in meanings:
         if status in statuses and pattern.search(message):
             return error(message, path=path, status=status)
     return None
@@ -60,7 +69,7 @@ _PAGING = (
     Param("page", "page", Kind.NUMBER, "number of the page; default 1"),
     Param("per_page", "per_page", Kind.NUMBER, f"how many there are on a page; default {DEFAULT_PER_PAGE}"),
 )
-_endpoint = partial(Endpoint, reference="stem-data-api", read_refusal=read_refusal)
+_endpoint = partial(Endpoint, reference="stem-data-api", read_refusal=partial(_read_refusal, _OF_LISTS))
 
 
 class StemEndpoints:
@@ -114,6 +123,7 @@ class StemEndpoints:
         ),
         many=True,
         check=_check_period,
+        read_refusal=partial(_read_refusal, _OF_STREAMS),
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from locus_stem.tables.alert_deliveries import contents, pending, record_posts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from locus_stem.tables.lake import Lake
 
@@ -88,7 +88,7 @@ def deliver_alerts(
     seconds: float = LONGEST,
     clock: Callable[[], float] = time.monotonic,
 ) -> Delivered:
-    """Post what the connection was not told yet, ordered by `updated`.
+    """Post what the connection was not told yet: each alert's events in order, alerts that failed before last.
 
     An alert that isn't taken waits for the next run, and so do its later states; the other alerts go on.
 
@@ -96,59 +96,95 @@ def deliver_alerts(
     :param post: posts a JSON body with an idempotency key.
     :param seconds: after these no further post is begun.
     """
-    result = Delivered()
-    began = clock()
-    events = pending(lake, connection).to_pylist()
-    result.left = len(events)
-    in_a_row: Counter[Verdict] = Counter()
-    told: list[Mapping[str, Any]] = []
-    recorded_at = began
-    try:
-        for event in _with_contents(lake, events):
-            if event["alert_id"] in result.waiting:
-                continue
-            if clock() - began >= seconds:
-                log.info("The time for one delivery is over; the next run goes on")
-                break
-            body, key = _written(event)
-            reply = post(body, key)
-            in_a_row[reply.verdict] += 1
-            if reply.verdict is Verdict.TAKEN:
-                in_a_row.clear()
-                told.append(event)
-            elif in_a_row[reply.verdict] < ENOUGH.get(reply.verdict, 1):
-                result.waiting[event["alert_id"]] = reply.reason
+    return _Delivery(lake, connection, post).run(seconds, clock)
+
+
+class _Delivery:
+    """One delivery: what was taken and what wasn't since it was last recorded."""
+
+    def __init__(self, lake: Lake, connection: str, post: Callable[[bytes, str], Reply]) -> None:
+        self._lake, self._connection, self._post = lake, connection, post
+        self._result = Delivered()
+        self._taken: list[Mapping[str, Any]] = []
+        self._failed: list[Mapping[str, Any]] = []
+        #: Taken, but not to be recorded before the newest state was told again after them.
+        self._late: dict[int, list[Mapping[str, Any]]] = {}
+        self._in_a_row: Counter[Verdict] = Counter()
+
+    def run(self, seconds: float, clock: Callable[[], float]) -> Delivered:
+        began = recorded_at = clock()
+        events = pending(self._lake, self._connection)
+        self._result.left = len(events)
+        told_again = {event["alert_id"] for event in events if event["after"] is not None}
+        try:
+            for event, body in _with_bodies(self._lake, events):
+                if event["alert_id"] in self._result.waiting:
+                    continue
+                if clock() - began >= seconds:
+                    log.info("The time for one delivery is over; the next run goes on")
+                    break
+                if not self._goes_on(event, self._post(*_written(body, event["after"])), told_again):
+                    break
+                if len(self._taken) >= RECORD_POSTS or (
+                    self._taken and clock() - recorded_at >= RECORD_SECONDS
+                ):
+                    self._record()
+                    recorded_at = clock()
+        finally:
+            self._record()
+        return self._result
+
+    def _goes_on(self, event: Mapping[str, Any], reply: Reply, told_again: Collection[int]) -> bool:
+        """Take note of a reply; tell whether it makes sense to post more."""
+        alert_id = event["alert_id"]
+        if reply.verdict is Verdict.TAKEN:
+            self._in_a_row.clear()
+            if alert_id in told_again and event["after"] is None:
+                self._late.setdefault(alert_id, []).append(event)
             else:
-                result.stopped = reply
-                break
-            if len(told) >= RECORD_POSTS or (told and clock() - recorded_at >= RECORD_SECONDS):
-                _record(lake, connection, told, result)
-                recorded_at = clock()
-    finally:
-        _record(lake, connection, told, result)
-    return result
+                self._taken += [*self._late.pop(alert_id, ()), event]
+            return True
+        self._in_a_row[reply.verdict] += 1
+        self._failed.append(event)
+        if self._in_a_row[reply.verdict] < ENOUGH.get(reply.verdict, 1):
+            self._result.waiting[alert_id] = reply.reason
+            return True
+        # An alert that failed before says nothing about the others, if some were taken.
+        if event["failed_at"] is not None and self._result.posted + len(self._taken):
+            self._result.waiting[alert_id] = reply.reason
+        else:
+            self._result.stopped = reply
+        return False
+
+    def _record(self) -> None:
+        record_posts(self._lake, self._connection, self._taken, self._failed, datetime.now(UTC))
+        self._result.posted += len(self._taken)
+        self._result.left -= len(self._taken)
+        self._taken.clear()
+        self._failed.clear()
 
 
-def _record(lake: Lake, connection: str, told: list[Mapping[str, Any]], result: Delivered) -> None:
-    record_posts(lake, connection, told, datetime.now(UTC))
-    result.posted += len(told)
-    result.left -= len(told)
-    told.clear()
-
-
-def _with_contents(lake: Lake, events: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _with_bodies(
+    lake: Lake, events: Sequence[dict[str, Any]]
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     for first in range(0, len(events), RECORD_POSTS):
-        yield from contents(lake, events[first : first + RECORD_POSTS])
+        some = events[first : first + RECORD_POSTS]
+        yield from zip(some, contents(lake, some), strict=True)
 
 
-def _written(event: Mapping[str, Any]) -> tuple[bytes, str]:
-    """Return an event as a JSON body, and a key that is the same whenever this content is posted."""
+def _written(body: Mapping[str, Any], after: datetime | None) -> tuple[bytes, str]:
+    """Return an event as a JSON body, and a key that is the same whenever this content is posted.
+
+    :param after: of a state that is told again after an older one: the key is another, or its receiver would drop it.
+    """
     values = {
         name: value.astimezone(UTC).isoformat().replace("+00:00", "Z")
         if isinstance(value, datetime)
         else value
-        for name, value in event.items()
+        for name, value in body.items()
     }
     # A column that was added since the first post doesn't change the key.
     content = json.dumps({name: value for name, value in values.items() if value is not None}, sort_keys=True)
+    if after is not None:
+        content += after.isoformat()
     return json.dumps(values, ensure_ascii=False).encode(), hashlib.sha256(content.encode()).hexdigest()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.api.locus import LocusEndpoints
+from locus_stem.pipelines.slot import UnansweredError
 from locus_stem.planning.alerts import (
     OpenDuring,
     ServerClock,
@@ -93,6 +94,10 @@ def sync_alerts(
     return _Sync(lake, partner_id, turn, run, updated_since, now).run_turn()
 
 
+class _TurnOverError(Exception):
+    """The turn in the slot has ended; the next one goes on."""
+
+
 class _Sync:
     """One turn of a sync."""
 
@@ -110,41 +115,50 @@ class _Sync:
         self.progress = f"locus_alert_sync.reread.{run}"
         self.ahead: timedelta | None = None
         self.seen: set[int] = set()
+        #: Every change before this is loaded, and whether this turn has moved it.
+        self.read_to: datetime | None = None
+        self.moved = False
         self.result = Synced()
 
     def run_turn(self) -> Synced:
         known = known_alerts(self.lake)  # before the first request: see _check
         self.result.cursor = known.cursor
-        self.result.begin = begin = self._begin(known)
-        read_to, periods = begin, 0
+        self.result.begin = self.read_to = self._begin(known)
+        try:
+            self._read(known, self.read_to)
+        except _TurnOverError:
+            self.result.left = True
+            if self.updated_since is not None and self.read_to and self.read_to > self.updated_since:
+                remember(self.lake, self.progress, self.read_to)
+            log.info("The turn in the slot is over; the sync goes on from %s", self.read_to)
+        return self.result
+
+    def _read(self, known: Known, begin: datetime | None) -> None:
+        """Ask for everything since `begin` and load it.
+
+        :raises _TurnOverError: the turn ended first.
+        """
         looked_at: datetime | None = None
-        planned = slices(read_to, self._clock())
-        _announce(read_to, self.updated_since is not None, self.now(), len(planned) + 1)
+        planned = slices(begin, self._clock())
+        _announce(begin, self.updated_since is not None, self.now(), len(planned) + 1)
         while planned:
             for period in planned:
-                if self.turn.over():
-                    return self._interrupted(read_to)
                 answer = self._ask(period)
                 looked_at = looked_at or answer.asked_at
                 self._load(self._states(answer), Read(begin, period.mark))
-                read_to, periods = period.mark, periods + 1
-            planned = slices(read_to, self._clock())
+                self.read_to, self.moved = period.mark, True
+            planned = slices(self.read_to, self._clock())
         states: list[State] = []
         if looked_at is None and _is_whole(begin, known) and is_check_due(known.checked, self.now()):
-            if self.turn.over():
-                return self._interrupted(read_to)
             answer = self._ask(open_now(self._clock()), status="open")
             looked_at, states = answer.asked_at, self._states(answer)
-        if self.turn.over():
-            return self._interrupted(read_to)
-        since = oldest_since(self._clock()) if periods or read_to is None else read_to
+        since = oldest_since(self._clock()) if self.moved or self.read_to is None else self.read_to
         answer = self._ask_since(since)
         states += self._states(answer)
         mark = mark_after(answer.asked_at, answer.server_date)
         self._load(states, Read(begin, mark), self._check(known, begin, looked_at))
         if self.updated_since is not None and self._resumed() is not None:
             remember(self.lake, self.progress, self.updated_since)
-        return self.result
 
     # -- how far
 
@@ -155,13 +169,6 @@ class _Sync:
 
     def _resumed(self) -> datetime | None:
         return remembered(self.lake.open("locus_alerts"), self.progress)
-
-    def _interrupted(self, read_to: datetime | None) -> Synced:
-        self.result.left = True
-        if self.updated_since is not None and read_to is not None and read_to > self.updated_since:
-            remember(self.lake, self.progress, read_to)
-        log.info("The turn in the slot is over; the sync goes on from %s", read_to)
-        return self.result
 
     def _check(self, known: Known, begin: datetime | None, looked_at: datetime | None) -> Check | None:
         """Compare what was open before the first request with all that was shown.
@@ -189,8 +196,15 @@ class _Sync:
         return self._answer(updated_since=_written(since))
 
     def _answer(self, **arguments: str) -> Answer:
+        if self.turn.over():
+            raise _TurnOverError
         call = LocusEndpoints.get_partner_alerts.request(partner_id=self.partner_id, tz="UTC", **arguments)
-        answer = self.turn.answer(call)
+        try:
+            answer = self.turn.answer(call)
+        except UnansweredError:
+            if self.moved:  # the next turn goes on from there
+                raise _TurnOverError from None
+            raise
         if answer.server_date is not None:
             self.ahead = answer.server_date - answer.asked_at
         return answer

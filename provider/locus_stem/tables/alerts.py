@@ -16,6 +16,7 @@ from deltalake import Transaction
 
 from locus_stem.planning.timestamps import parse_instant
 from locus_stem.tables import commit
+from locus_stem.tables.alert_deliveries import reopen
 from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.objects import object_row
 from locus_stem.tables.schemas import SPECS
@@ -224,12 +225,23 @@ def _write_history(lake: Lake, states: Sequence[State]) -> LoadCounts:
     known = lake.open(HISTORY.name)
     stored = HISTORY.schema() if known is None else pa.schema(known.schema().to_arrow())
     updates = [updated for _, updated in rows]
-    return upsert(
-        lake,
-        HISTORY.name,
-        table_of(HISTORY, list(rows.values()), stored),
-        among=[("updated", ">=", min(updates)), ("updated", "<=", max(updates))],
-    )
+    among: list[Filter] = [("updated", ">=", min(updates)), ("updated", "<=", max(updates))]
+    given = table_of(HISTORY, list(rows.values()), stored)
+    reopen(lake, _rewritten(lake, given, among))  # first: once it is written nobody could tell
+    return upsert(lake, HISTORY.name, given, among=among)
+
+
+def _rewritten(lake: Lake, given: pa.Table, among: Sequence[Filter]) -> set[tuple[int, datetime]]:
+    """Return the states that are stored with another content: `updated` is told to the second only."""
+    known = lake.read(HISTORY.name, filters=among)
+    ids = set(given.column("alert_id").to_pylist())
+    before = {(row["alert_id"], row["updated"]): row for row in known.to_pylist() if row["alert_id"] in ids}
+    return {
+        key
+        for row in given.to_pylist()
+        if (old := before.get(key := (row["alert_id"], row["updated"]))) is not None
+        and any(old.get(name) != value for name, value in row.items())
+    }
 
 
 def _moved(cursor: datetime | None, read: Read | None) -> datetime | None:

@@ -156,7 +156,9 @@ def test_a_webhook_that_is_down_is_asked_once_a_run_and_loses_nothing(lake):
     receiver.answers = lambda alert_id: Reply.of_status(204)
     show(lake, (3, 1))
     assert deliver_alerts(lake, HOOK, receiver).left == 0
-    assert receiver.events() == [*((alert_id, at(0), None) for alert_id in range(1, 9)), (3, at(1), None)]
+    # The alert that it failed on has its turn after the others.
+    first = [(alert_id, at(0), None) for alert_id in range(2, 9)]
+    assert receiver.events() == [*first, (3, at(1), None), (1, at(0), None)]
 
 
 @pytest.mark.parametrize("reply", [REFUSES, FAILS], ids=["refused", "failed"])
@@ -183,6 +185,71 @@ def test_a_webhook_that_takes_nothing_is_soon_left_alone(lake, status, posts):
     assert receiver.calls == posts
     assert delivered.stopped == Reply.of_status(status)
     assert delivered.left == 40
+
+
+@pytest.mark.parametrize("reply", [FAILS, REFUSES, DOWN], ids=str)
+def test_alerts_that_are_never_taken_do_not_keep_the_others_from_it(lake, reply):
+    register(lake, HOOK, NOW)
+    receiver = Receiver()
+    receiver.answers = lambda alert_id: reply if alert_id % 10 == 0 else Reply.of_status(200)
+    for run in range(12):
+        show(lake, *((run * 10 + number, run) for number in range(1, 11)))
+        deliver_alerts(lake, HOOK, receiver)
+    assert {alert_id for alert_id, _, _ in receiver.events()} == {n for n in range(1, 121) if n % 10}
+    assert sorted(event["alert_id"] for event in pending(lake, HOOK)) == list(range(10, 121, 10))
+
+
+def test_alerts_that_fail_take_turns_at_the_end(lake):
+    register(lake, HOOK, NOW)
+    show(lake, *((alert_id, 0) for alert_id in range(1, 11)))
+    receiver = Receiver()
+    asked = []
+    receiver.answers = lambda alert_id: (
+        asked.append(alert_id) or (Reply.of_status(200) if alert_id == 10 else FAILS)
+    )
+    for _ in range(4):
+        deliver_alerts(lake, HOOK, receiver)
+    assert asked[:3] == [1, 2, 3]
+    assert set(asked) == set(range(1, 11))
+
+
+def test_a_state_that_comes_late_is_told_and_the_newest_again_has_the_last_word(lake):
+    register(lake, HOOK, NOW)
+    show(lake, (1, 10), (2, 0))
+    receiver = Receiver()
+    deliver_alerts(lake, HOOK, receiver)
+    show(lake, (1, 5), (2, 1))
+    delivered = deliver_alerts(lake, HOOK, receiver)
+    assert (delivered.posted, delivered.left) == (3, 0)
+    told = [event["updated"] for event in receiver.taken if event["alert_id"] == 1]
+    assert told == [at(10), at(5), at(10)]
+    assert len(set(receiver.keys)) == len(receiver.keys)  # a receiver that knows keys doesn't drop the last
+    assert deliver_alerts(lake, HOOK, receiver).posted == 0
+
+
+def test_a_late_state_is_not_noted_before_the_newest_was_told_again(lake):
+    register(lake, HOOK, NOW)
+    show(lake, (1, 10))
+    receiver = Receiver()
+    deliver_alerts(lake, HOOK, receiver)
+    show(lake, (1, 5))
+    answers = iter([Reply.of_status(200), FAILS, Reply.of_status(200), Reply.of_status(200)])
+    receiver.answers = lambda alert_id: next(answers)
+    deliver_alerts(lake, HOOK, receiver)
+    assert deliver_alerts(lake, HOOK, receiver).left == 0
+    assert [event["updated"] for event in receiver.taken] == [at(10), at(5), at(5), at(10)]
+
+
+def test_another_content_with_the_same_updated_is_told_too(lake):
+    show(lake, (1, 0), (2, 0))
+    register(lake, HOOK, NOW)
+    receiver = Receiver()
+    show(lake, (1, 0), (2, 0))
+    assert deliver_alerts(lake, HOOK, receiver).posted == 0
+    show(lake, (1, 0), end=NOW + MINUTE)
+    assert deliver_alerts(lake, HOOK, receiver).posted == 1
+    assert [(event["alert_id"], event["end"]) for event in receiver.taken] == [(1, at(1))]
+    assert deliver_alerts(lake, HOOK, receiver).posted == 0
 
 
 def test_a_slow_webhook_ends_a_delivery_in_time_and_the_next_goes_on(lake):

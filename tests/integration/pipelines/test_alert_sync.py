@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 from locus_stem.api.client import LocusClient
 from locus_stem.api.credentials import LocusCredentials
 from locus_stem.pipelines.alert_sync import sync_alerts
-from locus_stem.pipelines.slot import Turn
+from locus_stem.pipelines.slot import Turn, UnansweredError
 from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Fault, Options
 from locus_stem.sandbox.server import Server
@@ -437,6 +437,27 @@ def test_a_turn_that_ends_in_a_long_catch_up_is_gone_on_with_where_it_stopped(wo
     assert not again.left
     if reread:
         assert len(made.requests()) >= 11  # from the beginning again
+
+
+def test_an_api_that_fails_in_a_catch_up_gives_the_slot_back_once_something_is_loaded(world, monkeypatch):
+    made = world()
+    made.sync()
+    made.time += 100 * DAY
+    answer, asked = Turn.answer, []
+
+    def fails_after_two(self, call):
+        asked.append(call)
+        if len(asked) > 2:
+            raise UnansweredError(call.path, self.usage())
+        return answer(self, call)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Turn, "answer", fails_after_two)
+        assert made.sync().left
+        with pytest.raises(UnansweredError):  # a turn that brings nothing is a failed try
+            made.sync()
+    assert not made.sync().left
+    made.check_exact(START - 31 * DAY)
 
 
 def test_objects_that_cannot_be_read_are_counted_and_lose_nothing_else(world, monkeypatch, caplog):

@@ -46,12 +46,16 @@ def page(*ids: str, number: Any = 1) -> httpx.Response:
             "The requested stream type - MONITOR is unavailable for the requested site.",
             StemStreamUnavailable,
         ),
-        (400, "No results found", StemNoResults),
-        (404, "No results found.", StemNoResults),
+        (400, "No results found", StemNoData),
+        (400, "No records found", StemNoData),
+        (400, "No streams found", StemNoData),
+        (400, "Data not available for the requested time range", StemNoData),
         (400, "resolution must be 900", BadRequestError),
         (400, "no such data type", BadRequestError),
+        (400, "no stream type was given", BadRequestError),
         (404, "Site not found", NotFoundError),
         (404, "No data", NotFoundError),
+        (404, "No results found", NotFoundError),
     ],
 )
 @pytest.mark.parametrize("in_body", [False, True], ids=["status", "error in a 200 body"])
@@ -108,6 +112,13 @@ def test_pages_end_where_there_are_no_results(asker: Any, api: Any, status: int)
     api.steps.extend([page("a", "b"), refused(status, "No results found")])
     assert [item["id"] for item in asker.use(KEY).pages(CLIENTS)] == ["a", "b"]
     assert len(api.sent) == 2
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_no_results_of_a_list_are_no_bad_request(asker: Any, api: Any, status: int) -> None:
+    api.steps.append(refused(status, "No results found."))
+    with pytest.raises(StemNoResults):
+        asker.use(KEY).ask(CLIENTS)
 
 
 def test_no_results_on_the_first_page_are_an_empty_list(asker: Any, api: Any) -> None:

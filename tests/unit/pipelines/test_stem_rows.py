@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from locus_stem.api.errors import BadRequestError, PermissionDeniedError, StemNoData, StemStreamUnavailable
-from locus_stem.api.stem import read_refusal
+from locus_stem.api.stem import StemEndpoints
 from locus_stem.pipelines.rows import UnfitAnswerError
 from locus_stem.pipelines.stem_extract import Streams, series_number
 from locus_stem.planning.fields import FieldGroup
@@ -136,7 +136,7 @@ def test_a_refusal_is_about_no_stream_some_streams_or_the_site(error, about):
 
 def test_the_guides_own_refusal_names_the_stream():
     said = "The requested stream type - INTERVAL_REVENUE is unavailable for the requested site."
-    error = read_refusal(400, said, "/path")
+    error = StemEndpoints.get_site_streams.read_refusal(400, said, "/path")
     assert Streams().refused(request("MONITOR", "INTERVAL_REVENUE"), error) == ("INTERVAL_REVENUE",)
 
 
