@@ -32,7 +32,7 @@ def server():
 @pytest.fixture(scope="module")
 def airflow(tmp_path_factory, server):
     home, dags = tmp_path_factory.mktemp("airflow"), tmp_path_factory.mktemp("dags")
-    for file in (ROOT / "dags" / "locus_daily_backfill.py", EXAMPLE):
+    for file in (ROOT / "dags" / "locus_stem.py", EXAMPLE):
         shutil.copy(file, dags)
     environment = {
         f"AIRFLOW_CONN_{name.upper()}": json.dumps(fields)

@@ -6,7 +6,7 @@ import json
 import math
 import zlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -37,6 +37,9 @@ MESSAGE_LENGTH = 200
 #: Longest body that is taken, in bytes, as sent and as decompressed.
 MAX_BODY_BYTES = 64 * 2**20
 
+#: A server's clock that is farther off tells nothing.
+FARTHEST_CLOCK = timedelta(days=1)
+
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -53,6 +56,18 @@ class Answer:
     asked_at: datetime
     server_date: datetime | None
     call: Call
+
+    @property
+    def trusted_date(self) -> datetime | None:
+        """The server's clock, None where it is unknown or so far off that it tells nothing."""
+        return trusted(self.server_date, self.asked_at)
+
+
+def trusted(server_date: datetime | None, asked_at: datetime) -> datetime | None:
+    """Give a Date header, None where it is absent or more than :data:`FARTHEST_CLOCK` off."""
+    if server_date is None or abs(server_date - asked_at) > FARTHEST_CLOCK:
+        return None
+    return server_date
 
 
 @dataclass(frozen=True, slots=True)

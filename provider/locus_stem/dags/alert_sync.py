@@ -65,7 +65,11 @@ def locus_alert_sync(
             **{**account.fetch_args, "priority_weight": pools.ALERT_PRIORITY},
         )
         synced >> LocusAlertDeliveryOperator(
-            task_id="deliver", webhook_conn_id=webhook, max_active_tis_per_dag=1, **account.task_args
+            task_id="deliver",
+            webhook_conn_id=webhook,
+            trigger_rule="all_done",  # what waits for the webhook doesn't wait for the API
+            max_active_tis_per_dag=1,
+            **account.task_args,
         )
     return dag
 

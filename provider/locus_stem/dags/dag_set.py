@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from locus_stem.config import account_lake_uri
 from locus_stem.dags.account import LocusAccount, StemAccount
 from locus_stem.dags.alert_sync import locus_alert_sync
 from locus_stem.dags.daily_backfill import locus_daily_backfill
@@ -45,18 +46,20 @@ def account_dags(
         account_dags(LocusAccount("locus_west"))
 
     :param accounts: those of the default connections share a lake; each other has a lake of its own, unless
-        ``lake_uri`` says otherwise.
+        ``lake_uri`` says otherwise. A Locus and a Stem account can share one, two of one vendor can't: the tables'
+        keys don't name the account.
     :param schedules: other schedules (cron, in UTC) than the usual ones, by the DAG's name without its account.
     :param defaults: other defaults of params, by the DAG's name and the param's.
     :return: the DAGs.
-    :raises ValueError: no account is given, or a name of a DAG or param isn't there.
+    :raises ValueError: no account is given, two of one vendor have one lake, or a name of a DAG or param isn't there.
     """
     if not accounts:
         raise ValueError("account_dags: no account is given; give LocusAccount(), StemAccount() or both")
+    lakes = _one_a_lake(accounts)
     makers: list[tuple[Account, str, Callable[..., DAG]]] = [
         (account, name, make) for account in accounts for name, make in _vendor(account).items()
     ]
-    makers += [(account, name, make) for account in _one_a_lake(accounts) for name, make in LAKE.items()]
+    makers += [(account, name, make) for account in lakes for name, make in LAKE.items()]
     names = list(dict.fromkeys(name for _, name, _ in makers))
     changed: dict[str, dict[str, Any]] = {name: {} for name in names}
     for what, argument, given in (
@@ -75,10 +78,21 @@ def _vendor(account: Account) -> Mapping[str, Callable[..., DAG]]:
 
 
 def _one_a_lake(accounts: tuple[Account, ...]) -> list[Account]:
-    """Give one account of each lake, one with the default connection first."""
+    """Give one account of each lake, one with the default connection first.
+
+    :raises ValueError: two accounts of one vendor have one lake.
+    """
     by_default = sorted(accounts, key=lambda account: account.conn_id != account.default_conn_id)
-    lakes: dict[tuple[str | None, str | None], Account] = {}
+    lakes: dict[str, Account] = {}
+    owners: dict[tuple[str, type[Account]], str] = {}
     for account in by_default:
-        own = account.conn_id if account.conn_id != account.default_conn_id else None
-        lakes.setdefault((account.lake_uri, None if account.lake_uri else own), account)
+        lake = account.lake_uri or account_lake_uri(account.conn_id, account.default_conn_id)
+        lake = lake.rstrip("/")
+        owner = owners.setdefault((lake, type(account)), account.conn_id)
+        if owner != account.conn_id:
+            raise ValueError(
+                f"account_dags: {owner} and {account.conn_id} can't share the lake {lake}: one account's runs "
+                "would take the other's rows for removed; give each a lake_uri of its own, or none"
+            )
+        lakes.setdefault(lake, account)
     return list(lakes.values())

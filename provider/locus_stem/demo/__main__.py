@@ -139,6 +139,10 @@ def _run(airflow: AirflowProcess, fleet: Fleet, server: Server, webhook: Webhook
         conf = {"start": str(start), "end": str(end), "granularity": "15min", "level": level}
         run_id = airflow.trigger("locus_daily_backfill", conf)
         states.append(_await(airflow, "locus_daily_backfill", run_id, f"{level}s, {start:%B %Y} at 15min"))
+    told = airflow.trigger("locus_alert_sync", {"webhook_conn_id": WEBHOOK})
+    states.append(_await(airflow, "locus_alert_sync", told, "again, with a webhook"))
+    for dag_id in (*LOCUS, *STEM):
+        airflow.pause(dag_id)  # nothing moves while it is compared
     # The last one: what it compacts is what is compared.
     states += [_scheduled(airflow, dag_id) for dag_id in LAKE]
     now = datetime.now(UTC)

@@ -166,6 +166,10 @@ class AirflowProcess:
         """Let a DAG's runs start."""
         self.api("PATCH", f"/dags/{dag_id}", {"is_paused": False})
 
+    def pause(self, dag_id: str) -> None:
+        """Start no more of a DAG's runs."""
+        self.api("PATCH", f"/dags/{dag_id}", {"is_paused": True})
+
     def trigger(
         self, dag_id: str, conf: Mapping[str, Any] | None = None, logical_date: str | None = None
     ) -> str:

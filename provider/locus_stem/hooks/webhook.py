@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import mask_secret
 
 from locus_stem.api.errors import ConfigurationError
 from locus_stem.hooks.connection import defined
-from locus_stem.pipelines.alert_delivery import Reply, Verdict
+from locus_stem.pipelines.webhook_reply import Reply, Verdict
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -96,7 +96,7 @@ class Webhook:
             return Reply(Verdict.WRONG, f"it can't be posted to ({type(error).__name__})")
         with response:
             try:
-                response.raw.read(READ_BYTES)
+                response.raw.read1(READ_BYTES)  # once: a body that drips would hold the task
             except Exception:  # noqa: BLE001  # the answer's status is here; its body is of no use
                 response.close()
         return Reply.of_status(response.status_code)

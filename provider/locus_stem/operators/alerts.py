@@ -5,7 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    TaskInstanceState,
+)
 
 from locus_stem.operators.account import LocusOperator
 from locus_stem.operators.pipeline import owner
@@ -95,27 +100,45 @@ class LocusAlertDeliveryOperator(LocusOperator):
     The body is the state as JSON, with the columns of `locus_alert_history` and `withdrawn_at`; the header
     ``Idempotency-Key`` is the same whenever the same is posted again. What was posted is kept for each connection.
 
+    It delivers what waits even where the sync before it failed; then it fails after that, so that the run does.
+
     :param webhook_conn_id: connection of type ``http``; empty: the task is skipped (templated).
+    :param sync_task_id: task that synced.
     :return: how many were posted and how many are left.
     """
 
     template_fields: Sequence[str] = (*LocusOperator.template_fields, "webhook_conn_id")
 
-    def __init__(self, *, webhook_conn_id: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, webhook_conn_id: str | None = None, sync_task_id: str = "sync", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.webhook_conn_id = webhook_conn_id
+        self.sync_task_id = sync_task_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Post what is pending."""
-        if not self.webhook_conn_id:
+        """Post what is pending; then say whether the sync succeeded."""
+        posted = self._deliver(context, self.webhook_conn_id) if self.webhook_conn_id else None
+        ti, dag_run = context["ti"], context["dag_run"]
+        states = ti.get_task_states(
+            dag_id=dag_run.dag_id, task_ids=[self.sync_task_id], run_ids=[dag_run.run_id]
+        )
+        state = states.get(dag_run.run_id, {}).get(self.sync_task_id)
+        if state in {TaskInstanceState.FAILED, TaskInstanceState.UPSTREAM_FAILED}:
+            raise AirflowFailException(f"The sync failed: see the log of the task {self.sync_task_id!r}")
+        if posted is None:
             raise AirflowSkipException("No webhook_conn_id: alerts are not delivered anywhere")
-        from locus_stem.pipelines.alert_delivery import Verdict, deliver_alerts
+        return posted
 
-        name = f"webhook connection {self.webhook_conn_id!r}"
+    def _deliver(self, context: Context, conn_id: str) -> dict[str, Any]:
+        from locus_stem.pipelines.alert_delivery import deliver_alerts
+        from locus_stem.pipelines.webhook_reply import Verdict
+
+        name = f"webhook connection {conn_id!r}"
         with known_causes(context):
             lake = self.lake()
-            with _begin(lake, self.webhook_conn_id) as webhook:
-                delivered = deliver_alerts(lake, self.webhook_conn_id, webhook.post)
+            with _begin(lake, conn_id) as webhook:
+                delivered = deliver_alerts(lake, conn_id, webhook.post)
         self.log.info("%s: %d posted, %d pending", name, delivered.posted, delivered.left)
         if delivered.stopped is not None:
             message = (

@@ -9,9 +9,9 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from locus_stem.pipelines.webhook_reply import Reply, Verdict
 from locus_stem.tables.alert_deliveries import contents, pending, record_posts
 
 if TYPE_CHECKING:
@@ -27,42 +27,8 @@ LONGEST = 480.0
 RECORD_POSTS, RECORD_SECONDS = 100, 5.0
 
 
-class Verdict(Enum):
-    """What an answer, or none, means for a delivery."""
-
-    TAKEN = "taken"
-    REFUSED = "this alert is refused"
-    FAILED = "the webhook failed on this alert"
-    UNAVAILABLE = "it may work later"
-    WRONG = "nothing will be taken before somebody changes the connection"
-
-
 #: A webhook that answers so to so many alerts one after the other does so to all: no more are posted.
 ENOUGH = {Verdict.FAILED: 3, Verdict.REFUSED: 20}
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What came of one post; the reason holds no secret."""
-
-    verdict: Verdict
-    reason: str = ""
-
-    @classmethod
-    def of_status(cls, status: int) -> Reply:
-        """Read an HTTP status."""
-        reason = f"HTTP {status}"
-        if 200 <= status < 300:
-            return cls(Verdict.TAKEN, reason)
-        if status in {408, 425, 429, 502, 503, 504}:
-            return cls(Verdict.UNAVAILABLE, reason)
-        if status >= 500:
-            return cls(Verdict.FAILED, reason)
-        if 300 <= status < 400:
-            return cls(Verdict.WRONG, f"{reason}, a redirect, which is not followed")
-        if status in {401, 403, 404, 405, 407, 410}:
-            return cls(Verdict.WRONG, reason)
-        return cls(Verdict.REFUSED, reason)
 
 
 @dataclass(slots=True)
@@ -123,7 +89,7 @@ class _Delivery:
                 if clock() - began >= seconds:
                     log.info("The time for one delivery is over; the next run goes on")
                     break
-                if not self._goes_on(event, self._post(*_written(body, event["after"])), told_again):
+                if not self._goes_on(event, self._post(*_written(body, event["told_before"])), told_again):
                     break
                 if len(self._taken) >= RECORD_POSTS or (
                     self._taken and clock() - recorded_at >= RECORD_SECONDS
@@ -172,10 +138,11 @@ def _with_bodies(
         yield from zip(some, contents(lake, some), strict=True)
 
 
-def _written(body: Mapping[str, Any], after: datetime | None) -> tuple[bytes, str]:
-    """Return an event as a JSON body, and a key that is the same whenever this content is posted.
+def _written(body: Mapping[str, Any], told_before: Sequence[datetime]) -> tuple[bytes, str]:
+    """Return an event as a JSON body, and a key that is the same whenever this event is posted.
 
-    :param after: of a state that is told again after an older one: the key is another, or its receiver would drop it.
+    :param told_before: of a content that was told once and is told again after another one: its key is another, or its
+        receiver would drop it.
     """
     values = {
         name: value.astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -184,7 +151,6 @@ def _written(body: Mapping[str, Any], after: datetime | None) -> tuple[bytes, st
         for name, value in body.items()
     }
     # A column that was added since the first post doesn't change the key.
-    content = json.dumps({name: value for name, value in values.items() if value is not None}, sort_keys=True)
-    if after is not None:
-        content += after.isoformat()
-    return json.dumps(values, ensure_ascii=False).encode(), hashlib.sha256(content.encode()).hexdigest()
+    content = {name: value for name, value in values.items() if value is not None}
+    told = json.dumps(content, sort_keys=True) + "".join(map(str, told_before))
+    return json.dumps(values, ensure_ascii=False).encode(), hashlib.sha256(told.encode()).hexdigest()

@@ -155,7 +155,7 @@ class _Sync:
         since = oldest_since(self._clock()) if self.moved or self.read_to is None else self.read_to
         answer = self._ask_since(since)
         states += self._states(answer)
-        mark = mark_after(answer.asked_at, answer.server_date)
+        mark = mark_after(answer.asked_at, answer.trusted_date)
         self._load(states, Read(begin, mark), self._check(known, begin, looked_at))
         if self.updated_since is not None and self._resumed() is not None:
             remember(self.lake, self.progress, self.updated_since)
@@ -205,8 +205,8 @@ class _Sync:
             if self.moved:  # the next turn goes on from there
                 raise _TurnOverError from None
             raise
-        if answer.server_date is not None:
-            self.ahead = answer.server_date - answer.asked_at
+        if answer.trusted_date is not None:
+            self.ahead = answer.trusted_date - answer.asked_at
         return answer
 
     # -- loads

@@ -6,11 +6,12 @@ import logging
 import time
 from collections import deque
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
+from locus_stem.api.answer import trusted
 from locus_stem.api.errors import BadRequestError
 from locus_stem.api.locus import LocusEndpoints
 from locus_stem.api.retry import BUDGET_SECONDS
@@ -297,6 +298,4 @@ class _Part:
 
 def _earlier(asked_at: datetime, server_date: datetime | None) -> datetime:
     """The earlier of both clocks when the request was sent; a server's clock more than a day off tells nothing."""
-    if server_date is None or abs(server_date - asked_at) > timedelta(days=1):
-        return asked_at.astimezone(UTC)
-    return min(asked_at, server_date).astimezone(UTC)
+    return min(asked_at, trusted(server_date, asked_at) or asked_at).astimezone(UTC)

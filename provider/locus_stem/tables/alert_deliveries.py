@@ -58,17 +58,22 @@ def pending(lake: Lake, connection: str) -> list[dict[str, Any]]:
     that it failed on come last, the longest ago first; the events of each alert are in order.
 
     :returns: of each event ``alert_id``, ``updated``, ``withdrawn_at``; ``failed_at``, when it last didn't take an
-        event of this alert, or None; and ``after``: None, or the `updated` of an older state of which the lake learned
-        late. Such an event is the newest state, which is told again, so that it has the last word.
+        event of this alert, or None; ``after``: None, or the `updated` of an older state of which the lake learned late
+        (the event is the newest state, told again so that it has the last word); and ``told_before``: what was told in
+        between, of an event whose content may have been told before
     """
     told, failed = _memory(lake, connection)
     newest = lake.read(ALERTS, [*KEY, "withdrawn_at"])
     unknown = _states(lake).join(told.select(KEY), KEY, join_type="left anti")
     both = newest.join(told.rename_columns([*KEY, "told"]), KEY, join_type="inner")
-    changed = both.filter(different(both.column("withdrawn_at"), both.column("told"))).drop_columns("told")
-    events = {_key(event): {**event, "after": None} for event in pa.concat_tables(
-        [unknown.select(changed.column_names), changed]
-    ).to_pylist()}  # fmt: skip
+    changed = both.filter(different(both.column("withdrawn_at"), both.column("told")))
+    events = {
+        _key(event): {**event, "after": None, "told_before": []}
+        for event in unknown.select([*KEY, "withdrawn_at"]).to_pylist()
+    }
+    for event in changed.to_pylist():
+        before = event.pop("told")
+        events[_key(event)] = {**event, "after": None, "told_before": [before] if before else []}
     for event in _told_again(told, unknown, newest):
         events.setdefault(_key(event), event)
     for event in events.values():
@@ -96,7 +101,8 @@ def _told_again(told: pa.Table, unknown: pa.Table, newest: pa.Table) -> Iterator
     late = unknown.select(KEY).join(last, "alert_id", join_type="inner")
     late = late.filter(pc.less(late.column("updated"), late.column("updated_max")))
     after = late.group_by("alert_id").aggregate([("updated", "max")]).rename_columns(["alert_id", "after"])
-    yield from newest.join(after, "alert_id", join_type="inner").to_pylist()
+    for event in newest.join(after, "alert_id", join_type="inner").to_pylist():
+        yield {**event, "told_before": [event["after"]]}
 
 
 def _key(event: Mapping[str, Any]) -> tuple[int, datetime]:

@@ -101,9 +101,10 @@ def sync(run, lake):
 
 @pytest.fixture
 def deliver(run, lake):
-    def delivered(conn_id="tickets"):
+    def delivered(conn_id="tickets", sync="success"):
         operator = LocusAlertDeliveryOperator(task_id="deliver", lake_uri=lake.uri, webhook_conn_id=conn_id)
-        return run(operator, ti=TI)
+        ti = SimpleNamespace(**vars(TI), get_task_states=lambda **_: {"r": {"sync": sync}})
+        return run(operator, ti=ti, dag_run=SimpleNamespace(dag_id="locus_alert_sync", run_id="r"))
 
     return delivered
 
@@ -167,6 +168,17 @@ def test_alerts_from_before_the_connections_first_run_are_not_posted(
     assert deliver()["posted"] == result["states_new"] + result["withdrawn"] == len(receiver.taken)
 
 
+def test_what_waits_is_delivered_though_the_sync_failed_and_the_run_fails_all_the_same(
+    sync, deliver, webhook, receiver
+):
+    sync(webhook_conn_id="tickets")
+    with pytest.raises(AirflowFailException, match="The sync failed: see the log of the task 'sync'"):
+        deliver(sync="failed")
+    assert receiver.taken
+    with pytest.raises(AirflowFailException, match="The sync failed"):
+        deliver(conn_id=None, sync="failed")
+
+
 def test_a_delivery_without_a_sync_before_it_begins_with_what_comes_next(
     sync, deliver, webhook, receiver, clock
 ):
@@ -193,8 +205,8 @@ def test_a_webhook_that_is_down_fails_the_task_says_what_is_pending_and_delays_o
     states += sync(webhook_conn_id="tickets")["states_new"]
     receiver.answers = lambda event: (200, {})
     assert deliver()["posted"] == states
-    told = [(event["updated"], event["alert_id"]) for event in receiver.taken]
-    assert told == sorted(told)
+    told = [(event["alert_id"], event["updated"]) for event in receiver.taken]
+    assert sorted(told) == sorted(told, key=lambda one: one[0])  # each alert's in order
 
 
 def test_no_server_at_the_address_and_one_that_hangs_are_down_too(sync, deliver, webhook, receiver, caplog):

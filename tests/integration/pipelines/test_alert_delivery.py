@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from locus_stem.pipelines import alert_delivery
-from locus_stem.pipelines.alert_delivery import Reply, Verdict, deliver_alerts
+from locus_stem.pipelines.alert_delivery import deliver_alerts
+from locus_stem.pipelines.webhook_reply import Reply, Verdict
 from locus_stem.tables.alert_deliveries import pending, register
 from locus_stem.tables.alerts import Check, State, load_alerts
 from locus_stem.tables.lake import Lake
@@ -134,6 +135,7 @@ def test_a_withdrawal_is_posted_and_so_is_the_return(lake):
     load_alerts(lake, [State(1, back.updated, gone + MINUTE, back.row)])
     assert deliver_alerts(lake, HOOK, receiver).posted == 1
     assert receiver.taken[-1]["withdrawn_at"] is None
+    assert len(set(receiver.keys)) == len(receiver.keys)  # a receiver that knows keys doesn't drop the return
     assert deliver_alerts(lake, HOOK, receiver).posted == 0
 
 

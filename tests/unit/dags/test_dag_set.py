@@ -48,6 +48,15 @@ def test_each_lake_is_maintained_once():
     assert maintained(*shared) == ["lake_maintenance__west"]
 
 
+@pytest.mark.parametrize("other", ["s3://bucket/lake", "s3://bucket/lake/"])
+def test_two_accounts_of_one_vendor_have_no_lake_in_common(monkeypatch, other):
+    with pytest.raises(ValueError, match="west and east can't share the lake s3://bucket/lake"):
+        account_dags(LocusAccount("west", "s3://bucket/lake"), LocusAccount("east", other))
+    monkeypatch.setenv("AIRFLOW__LOCUS_STEM__LAKE_URI", "s3://bucket/lake")
+    with pytest.raises(ValueError, match="locus_default and east"):
+        account_dags(LocusAccount(), LocusAccount("east", other))
+
+
 def test_schedules_and_defaults_are_given_by_the_dags_name():
     (dag,) = (
         dag
