@@ -35,7 +35,7 @@ class LocusAlertSensor(LocusSensor):
     :param alert_type: only these types: a list, or one text with commas (templated); default: any.
     :param priority: only these priorities: a list, or one text with commas (templated); default: any.
     :param since: an instant with its zone (templated); default: the run's ``run_after``, which stays the same however
-        often the task is rescheduled, retried or cleared.
+        often the task is rescheduled, retried or cleared. Of a partner at most 372 days back.
     :param state: ``opened`` or ``closed`` (templated).
     """
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from locus_stem.api.granularity import ALERTS_OPEN_DURING_LIMIT, ALERTS_UPDATED_SINCE_LIMIT
 from locus_stem.api.locus import ALERT_PRIORITIES, ALERT_TYPES, LocusEndpoints
 from locus_stem.waits.instant import CLOCKS_DIFFER, instant, on_the_servers_clock, told
-from locus_stem.waits.wait import Found, Look, Wait, names, one_of_ids, text
+from locus_stem.waits.wait import Found, Look, UnanswerableError, Wait, names, one_of_ids, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,6 +22,8 @@ STATES = ("opened", "closed")
 SHOWN_LATE = timedelta(hours=1)
 #: A partner's `updatedSince` is refused by the server's clock, not by ours.
 LIMIT_MARGIN = timedelta(minutes=35)
+#: A partner's look reaches back so far at most, in a request for each 31 days: it holds the slot meanwhile.
+LONGEST_LOOK = timedelta(days=372)
 #: Most alerts that are given on.
 MOST_ALERTS = 50
 _MOMENT = {"opened": "start", "closed": "end"}
@@ -71,7 +73,10 @@ class AlertWait(Wait):
         return None
 
     def calls(self, now: datetime) -> Iterator[Call]:
-        """Give the calls of a look: one, but for a partner one for each 31 days if it is for more than a week."""
+        """Give the calls of a look: one, but for a partner one for each 31 days if it is for more than a week.
+
+        :raises UnanswerableError: a partner's `since` is more than 12 such requests ago.
+        """
         filters = {
             "tz": "UTC",
             "alert_type": self.alert_type or None,
@@ -90,6 +95,11 @@ class AlertWait(Wait):
         elif asked_from >= now - ALERTS_UPDATED_SINCE_LIMIT + LIMIT_MARGIN:
             yield LocusEndpoints.get_partner_alerts.request(
                 partner_id=self.partner_id, updated_since=_wall(asked_from), **filters
+            )
+        elif self.since < now - LONGEST_LOOK:
+            raise UnanswerableError(
+                f"since={self.since.isoformat()}: a partner's alerts are looked for at most {LONGEST_LOOK.days} days "
+                "back; name a site or a component instead, or a later instant"
             )
         else:
             first, last = asked_from - SHOWN_LATE, now + CLOCKS_DIFFER

@@ -14,6 +14,7 @@ from locus_stem.api.errors import MalformedAnswerError
 from locus_stem.api.locus import LocusEndpoints
 from locus_stem.waits.alerts import AlertWait
 from locus_stem.waits.instant import CLOCKS_DIFFER, on_the_servers_clock
+from locus_stem.waits.wait import UnanswerableError
 
 NOW = datetime(2025, 10, 1, 12, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -29,7 +30,7 @@ def instant(text):
 
 
 @given(
-    ago=st.timedeltas(timedelta(0), timedelta(days=400)),
+    ago=st.timedeltas(timedelta(0), timedelta(days=372)),
     skew=st.timedeltas(-30 * MINUTE, 30 * MINUTE),
 )
 def test_a_partners_requests_keep_to_the_limits_of_a_differing_server_and_leave_no_hole(ago, skew):
@@ -125,3 +126,9 @@ def test_a_servers_clock_is_followed_within_the_hour_and_not_beyond(ahead):
 def test_a_wrong_setting_is_named_with_what_is_allowed(settings, message):
     with pytest.raises(ValueError, match=message):
         AlertWait.read(**({"partner_id": 1, "since": NOW} | settings))
+
+
+def test_a_partners_look_is_bounded_and_says_what_to_name_instead():
+    with pytest.raises(UnanswerableError, match="at most 372 days back; name a site"):
+        list(waiting(NOW - timedelta(days=373)).calls(NOW))
+    assert len(list(waiting(NOW - timedelta(days=373), partner_id=None, site_id=3).calls(NOW))) == 1
