@@ -27,10 +27,10 @@ $(INSTALLED): setup.cfg pyproject.toml $(CONSTRAINTS)
 	touch $@
 
 demo: $(INSTALLED)
-	$(BIN)/python -m locus_stem.demo --dags dags --folder .demo
+	$(BIN)/python -m locus_stem.demo --folder .demo
 
 ui: $(INSTALLED)
-	$(BIN)/python -m locus_stem.demo --dags dags --folder .demo --stay
+	$(BIN)/python -m locus_stem.demo --folder .demo --stay
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(COVERAGE) $(PYTEST_ARGS)

@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import DAG, Param
 
 from locus_stem import pools
 from locus_stem.dags.account import LocusAccount
-from locus_stem.dags.params import with_defaults
+from locus_stem.dags.params import no_others, with_defaults
 from locus_stem.dags.wiring import DEFAULT_ARGS, START_DATE, timetable
 from locus_stem.operators.alerts import LocusAlertDeliveryOperator, LocusAlertSyncOperator
 
@@ -62,6 +62,7 @@ def locus_alert_sync(
             task_id="sync",
             updated_since="{{ params.updated_since or '' }}",
             webhook_conn_id=webhook,
+            pre_execute=no_others(dag.params),
             **{**account.fetch_args, "priority_weight": pools.ALERT_PRIORITY},
         )
         synced >> LocusAlertDeliveryOperator(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airflow.providers.common.compat.sdk import DAG, Param
 
 from locus_stem.dags.account import LocusAccount
-from locus_stem.dags.params import with_defaults
+from locus_stem.dags.params import no_others, with_defaults
 from locus_stem.dags.wiring import DEFAULT_ARGS, START_DATE, timetable
 from locus_stem.operators.inventory import LocusInventoryOperator
 
@@ -51,7 +51,10 @@ def locus_inventory(
         params=with_defaults(inventory_params(), defaults),
     ) as dag:
         LocusInventoryOperator(
-            task_id="inventory", detail_max_age_days="{{ params.detail_max_age_days }}", **account.fetch_args
+            task_id="inventory",
+            detail_max_age_days="{{ params.detail_max_age_days }}",
+            pre_execute=no_others(dag.params),
+            **account.fetch_args,
         )
     return dag
 

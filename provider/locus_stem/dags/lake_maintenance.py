@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airflow.providers.common.compat.sdk import DAG, Param
 
 from locus_stem.dags.account import LocusAccount, StemAccount
-from locus_stem.dags.params import with_defaults
+from locus_stem.dags.params import no_others, with_defaults
 from locus_stem.dags.wiring import DEFAULT_ARGS, START_DATE, timetable
 from locus_stem.operators.maintenance import LocusMaintainLakeOperator, StemMaintainLakeOperator
 from locus_stem.planning.retention import (
@@ -56,7 +56,12 @@ def lake_maintenance(
         tags=["lake"],
         params=with_defaults(maintenance_params(), defaults),
     ) as dag:
-        maintain(task_id="maintain", retention_days="{{ params.retention_days }}", **account.task_args)
+        maintain(
+            task_id="maintain",
+            retention_days="{{ params.retention_days }}",
+            pre_execute=no_others(dag.params),
+            **account.task_args,
+        )
     return dag
 
 

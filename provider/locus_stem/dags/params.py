@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from airflow.providers.common.compat.sdk import AirflowFailException
 
-    from airflow.providers.common.compat.sdk import Param
+from locus_stem.planning.params import ParamError, check_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow.providers.common.compat.sdk import Context, Param
 
 
 def with_defaults(params: dict[str, Param], defaults: Mapping[str, Any] | None) -> dict[str, Param]:
@@ -21,3 +25,16 @@ def with_defaults(params: dict[str, Param], defaults: Mapping[str, Any] | None) 
     for name, value in defaults.items():
         params[name].value = value
     return params
+
+
+def no_others(params: Mapping[str, Param]) -> Callable[[Context], None]:
+    """Give a task's ``pre_execute`` that refuses a run whose conf names a param that isn't there."""
+    names = tuple(params)
+
+    def refuse(context: Context) -> None:
+        try:
+            check_names(context["params"], names)
+        except ParamError as error:
+            raise AirflowFailException(str(error)) from None
+
+    return refuse

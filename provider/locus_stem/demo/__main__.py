@@ -32,6 +32,14 @@ if TYPE_CHECKING:
 CLOCKS_CHANGE = (3, 10, 11)
 #: Id of the connection to the ticketing system that alerts are posted to.
 WEBHOOK = "ticketing"
+DAG_FILE = f'''"""Airflow DAGs of the demo."""
+
+from locus_stem.dags import LocusAccount, StemAccount, account_dags
+
+account_dags(
+    LocusAccount(), StemAccount(), defaults={{"locus_alert_sync": {{"webhook_conn_id": "{WEBHOOK}"}}}}
+)
+'''
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -57,12 +65,12 @@ def _demo(options: argparse.Namespace) -> int:
         behaviour = Options(latency_ms=options.latency_ms, zone_case=True)
         with Server(fleet, behaviour) as server, Webhook() as webhook:
             _say(f"Sandbox of both APIs at {server.url}: {options.sites} sites")
-            airflow = AirflowProcess(folder / "airflow", options.dags.resolve(), {})
+            airflow = AirflowProcess(folder / "airflow", _own_dags(folder), {})
             connections = {
                 **sandbox_connections(server.url),
                 WEBHOOK: {"conn_type": "http", "host": webhook.url},
             }
-            _set_up(airflow, folder, connections, options.dags)
+            _set_up(airflow, folder, connections, options.pools)
             _say("Starting Airflow")
             with airflow:
                 _say(f"Airflow at {airflow.url}")
@@ -75,7 +83,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m locus_stem.demo", description=__doc__)
     parser.add_argument(
-        "--dags", type=Path, default=Path("dags"), help="folder of DAG files and pools.json (%(default)s)"
+        "--pools", type=Path, default=Path("dags/pools.json"), help="file of Airflow's pools (%(default)s)"
     )
     parser.add_argument(
         "--folder", type=Path, default=Path(".demo"), help="made anew for each run (%(default)s)"
@@ -102,14 +110,22 @@ def _own_folder(folder: Path) -> Iterator[Path]:
         yield folder
 
 
-def _set_up(airflow: AirflowProcess, folder: Path, connections: Mapping[str, Any], dags: Path) -> None:
+def _own_dags(folder: Path) -> Path:
+    """Write the demo's DAG file: the package's DAGs, and every run of the alert sync delivers."""
+    dags = folder / "dags"
+    dags.mkdir()
+    (dags / "demo.py").write_text(DAG_FILE)
+    return dags
+
+
+def _set_up(airflow: AirflowProcess, folder: Path, connections: Mapping[str, Any], pools: Path) -> None:
     """Make the database and import pools and connections, as an operator of Airflow would."""
     file = folder / "connections.json"
     file.write_text(json.dumps(connections))
     airflow.home.mkdir(parents=True, exist_ok=True)
     _say("Making Airflow's database")
     airflow.run("db", "migrate")
-    airflow.run("pools", "import", str((dags / "pools.json").resolve()))
+    airflow.run("pools", "import", str(pools.resolve()))
     airflow.run("connections", "import", str(file))
 
 
@@ -131,16 +147,13 @@ def _run(airflow: AirflowProcess, fleet: Fleet, server: Server, webhook: Webhook
     began = time.monotonic()
     for dag_id in (*LOCUS, *STEM, *LAKE):
         airflow.wait_for_dag(dag_id)
-    told = airflow.trigger("locus_alert_sync", {"webhook_conn_id": WEBHOOK})
     states = [_scheduled(airflow, dag_id) for dag_id in (*LOCUS, *STEM)]
-    states.append(_await(airflow, "locus_alert_sync", told, "with a webhook"))
     start, end = month_with_clock_change(datetime.now(UTC).date())
     for level in ("site", "component"):
         conf = {"start": str(start), "end": str(end), "granularity": "15min", "level": level}
         run_id = airflow.trigger("locus_daily_backfill", conf)
         states.append(_await(airflow, "locus_daily_backfill", run_id, f"{level}s, {start:%B %Y} at 15min"))
-    told = airflow.trigger("locus_alert_sync", {"webhook_conn_id": WEBHOOK})
-    states.append(_await(airflow, "locus_alert_sync", told, "again, with a webhook"))
+    states.append(_await(airflow, "locus_alert_sync", airflow.trigger("locus_alert_sync"), "again"))
     for dag_id in (*LOCUS, *STEM):
         airflow.pause(dag_id)  # nothing moves while it is compared
     # The last one: what it compacts is what is compared.

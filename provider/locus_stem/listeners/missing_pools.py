@@ -8,7 +8,7 @@ default size; pools that exist are left as they are.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
 from sqlalchemy.orm import object_session
@@ -41,8 +41,14 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001
 
 def _needed(dag_run: DagRun) -> dict[str, PoolDefault]:
     tasks = dag_run.dag.tasks if dag_run.dag else ()
-    found = {task.pool: default_for(task.pool) for task in tasks}
+    found = {task.pool: default_for(task.pool) or _of_own_name(task) for task in tasks}
     return {name: default for name, default in found.items() if default is not None}
+
+
+def _of_own_name(task: Any) -> PoolDefault | None:
+    """Give a pool that the user has named for a task of this package: one request at a time, the strictest limit."""
+    is_ours = str(getattr(task, "_task_module", "")).startswith("locus_stem.")
+    return PoolDefault(task.pool, 1, "Requests in flight of an account") if is_ours else None
 
 
 def _make_missing(needed: dict[str, PoolDefault], session: Session) -> None:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AssetAlias, BaseOperator
 
+from locus_stem import pools
 from locus_stem.assets import table_asset
 from locus_stem.config import account_lake_uri, account_name
 from locus_stem.hooks.locus import LocusHook
 from locus_stem.hooks.stem import StemHook
 from locus_stem.operators.lineage import Lineage, lineage_wanted
 from locus_stem.operators.retries import retry_by_cause
+from locus_stem.operators.vendor_pool import VendorPool
 from locus_stem.pipelines.sources import SOURCES
 
 if TYPE_CHECKING:
@@ -127,6 +129,17 @@ class AccountOperator(BaseOperator):
         """Give the connection's hook."""
 
 
+class FetchOperator(VendorPool, AccountOperator):
+    """A task that asks the API: it takes a slot of its account's pool.
+
+    :param pool: default: the connection's pool, ``locus_api`` or ``stem_api``, with ``__<conn_id>`` behind it for
+        another connection than the default one.
+    """
+
+    def __init__(self, *, conn_id: str | None = None, pool: str | None = None, **kwargs: Any) -> None:
+        super().__init__(conn_id=conn_id, pool=pool or self.account_pool(conn_id), **kwargs)
+
+
 class LocusOperator(AccountOperator):
     """A task of one Locus account.
 
@@ -136,6 +149,7 @@ class LocusOperator(AccountOperator):
     """
 
     default_conn_id = LocusHook.default_conn_name
+    vendor_pool = pools.LOCUS
     alias = "locus_tables"
 
     def hook(self) -> LocusHook:
@@ -152,6 +166,7 @@ class StemOperator(AccountOperator):
     """
 
     default_conn_id = StemHook.default_conn_name
+    vendor_pool = pools.STEM
     alias = "stem_tables"
 
     def hook(self) -> StemHook:

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import (
     TaskInstanceState,
 )
 
-from locus_stem.operators.account import LocusOperator
+from locus_stem.operators.account import FetchOperator, LocusOperator
 from locus_stem.operators.pipeline import owner
 from locus_stem.operators.retries import known_causes
 from locus_stem.operators.turns import give_slot_back
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from locus_stem.hooks.webhook import Webhook
     from locus_stem.tables.lake import Lake
 
 log = logging.getLogger(__name__)
@@ -31,7 +30,7 @@ log = logging.getLogger(__name__)
 NAMED = 20
 
 
-class LocusAlertSyncOperator(LocusOperator):
+class LocusAlertSyncOperator(LocusOperator, FetchOperator):
     """Load what changed of a partner's alerts into `locus_alert_history` and `locus_alerts`.
 
     :param updated_since: an instant, in UTC where it has no zone: read from there; empty: from the committed cursor,
@@ -69,7 +68,7 @@ class LocusAlertSyncOperator(LocusOperator):
             partner_id = hook.partner_id
             lake.check()
             if self.webhook_conn_id:
-                _begin(lake, self.webhook_conn_id)
+                _register(lake, self.webhook_conn_id)
             user = owner(context)
             with hook.get_conn() as client:
                 turn = Turn(client)
@@ -131,13 +130,16 @@ class LocusAlertDeliveryOperator(LocusOperator):
         return posted
 
     def _deliver(self, context: Context, conn_id: str) -> dict[str, Any]:
+        from locus_stem.hooks.webhook import Webhook
         from locus_stem.pipelines.alert_delivery import deliver_alerts
         from locus_stem.pipelines.webhook_reply import Verdict
 
         name = f"webhook connection {conn_id!r}"
         with known_causes(context):
             lake = self.lake()
-            with _begin(lake, conn_id) as webhook:
+            webhook = Webhook(conn_id).check()
+            _register(lake, conn_id)
+            with webhook:
                 delivered = deliver_alerts(lake, conn_id, webhook.post)
         self.log.info("%s: %d posted, %d pending", name, delivered.posted, delivered.left)
         if delivered.stopped is not None:
@@ -157,18 +159,12 @@ class LocusAlertDeliveryOperator(LocusOperator):
         return {"posted": delivered.posted, "left": delivered.left}
 
 
-def _begin(lake: Lake, conn_id: str) -> Webhook:
-    """Check a webhook's connection; in its first run note what there is already, which isn't posted.
-
-    :raises locus_stem.api.errors.ConfigurationError: there is no such connection, or a field is wrong.
-    """
+def _register(lake: Lake, conn_id: str) -> None:
+    """In a connection's first run note what there is already, which isn't posted; delivery checks its fields."""
     from datetime import UTC, datetime
 
-    from locus_stem.hooks.webhook import Webhook
     from locus_stem.tables.alert_deliveries import register
 
-    webhook = Webhook(conn_id).check()
     known = register(lake, conn_id, datetime.now(UTC))
     if known is not None:
         log.info("Delivery to %r begins here; %d earlier states of alerts are not posted", conn_id, known)
-    return webhook

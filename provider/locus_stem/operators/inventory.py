@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from locus_stem.operators.account import LocusOperator
+from locus_stem.operators.account import FetchOperator, LocusOperator
 from locus_stem.operators.pipeline import owner
 from locus_stem.operators.retries import known_causes
 from locus_stem.operators.turns import give_slot_back
@@ -27,7 +27,7 @@ INVENTORY_TABLES = (
 )
 
 
-class LocusInventoryOperator(LocusOperator):
+class LocusInventoryOperator(LocusOperator, FetchOperator):
     """Bring clients, sites, components and their details into the lake, as fresh as asked.
 
     :param detail_max_age_days: details (install info, model settings, available data) fetched less than so many days

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskInstanceState
 
-from locus_stem.operators.account import AccountOperator
+from locus_stem.operators.account import AccountOperator, FetchOperator
 from locus_stem.operators.retries import known_causes
 from locus_stem.operators.turns import give_slot_back
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 STAGING_KEY = "staging"
 
 
-class PlanOperator(AccountOperator):
+class PlanOperator(FetchOperator):
     """Turn the run's params into the fewest data requests, written to staging in batches.
 
     ``tables`` names those that it refreshes to plan.
@@ -61,7 +61,7 @@ class PlanOperator(AccountOperator):
         """Plan the run."""
 
 
-class ExtractOperator(AccountOperator):
+class ExtractOperator(FetchOperator):
     """Extract one batch of data requests into staging.
 
     A retry, and a turn after the slot was given back, go on where the last one stopped.

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from locus_stem.waits.wait import Wait
 
 POKE_INTERVAL = timedelta(minutes=5)
+#: In mode ``poke`` the worker sleeps between two looks.
+LONGEST_SLEEP = timedelta(minutes=2)
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 #: Airflow's own pool.
 OUTSIDE = "default_pool"
@@ -52,7 +54,7 @@ class WaitSensor(VendorPool, BaseSensorOperator):
     :param conn_id: connection (templated; then `pool` must be given, unless `deferrable`).
     :param pool: default: the connection's pool, ``locus_api`` or ``stem_api``, with ``__<conn_id>`` behind it for
         another connection than the default one; with `deferrable` Airflow's default pool.
-    :param poke_interval: time between two looks.
+    :param poke_interval: time between two looks; default five minutes, in mode ``poke`` two, which are its longest.
     :param mode: ``reschedule`` or ``poke``; the latter holds the pool's slot all the time.
     :param deferrable: default: Airflow's configuration ``[operators] default_deferrable``.
     :param errors_for: how long looks may fail in a row before the task does: a timedelta, or seconds.
@@ -66,7 +68,7 @@ class WaitSensor(VendorPool, BaseSensorOperator):
         *,
         conn_id: str | None = None,
         pool: str | None = None,
-        poke_interval: timedelta | float = POKE_INTERVAL,
+        poke_interval: timedelta | float | None = None,
         mode: str = "reschedule",
         deferrable: bool = DEFAULT_DEFERRABLE,
         errors_for: timedelta | float = DEFAULT_ERRORS_FOR,
@@ -74,6 +76,14 @@ class WaitSensor(VendorPool, BaseSensorOperator):
         weight_rule: str = "absolute",
         **kwargs: Any,
     ) -> None:
+        if poke_interval is None:
+            poke_interval = LONGEST_SLEEP if mode == "poke" else POKE_INTERVAL
+        pause = poke_interval if isinstance(poke_interval, timedelta) else timedelta(seconds=poke_interval)
+        if mode == "poke" and not deferrable and pause > LONGEST_SLEEP:
+            raise ValueError(
+                f"poke_interval: {pause} is refused with mode='poke', which sleeps in the worker; allowed: at most "
+                f"{LONGEST_SLEEP}, or mode='reschedule'"
+            )
         super().__init__(
             pool=pool or (OUTSIDE if deferrable else self.account_pool(conn_id)),
             poke_interval=poke_interval,
@@ -141,6 +151,8 @@ class WaitSensor(VendorPool, BaseSensorOperator):
             self._failed(error, context)
             return PokeReturnValue(False)
         self._failing_since = None
+        if found is None:
+            self.log.info("Not yet: %s", wait)
         return PokeReturnValue(found is not None, None if found is None else found.value)
 
     def _failed(self, error: LocusStemError, context: Context) -> None:

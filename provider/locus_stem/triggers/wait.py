@@ -97,7 +97,7 @@ class WaitTrigger(BaseTrigger):
                             if found is not None:
                                 return found.value
                             failing_since = None
-                            self.log.info("Not yet; looking again in %.0f s", pause)
+                            self.log.info("Not yet: %s. Looking again in %.0f s", self.wait, pause)
                 await asyncio.sleep(pause)
 
     def _complete(self, credentials: Any) -> Wait:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from locus_stem.dags.alert_sync import locus_alert_sync
 from locus_stem.dags.daily_backfill import locus_daily_backfill
 from locus_stem.dags.inventory import locus_inventory
 from locus_stem.dags.lake_maintenance import lake_maintenance
@@ -154,6 +155,21 @@ def test_maintenance_that_fails_in_a_table_names_it_after_the_others_and_too_sho
     dag.get_task("maintain").retention_days = "2"
     assert states(dag.test()) == {"maintain": "failed"}
     assert "param retention_days='2'" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("make", "conf"),
+    [
+        (locus_inventory, {"detail_max_age": 1}),
+        (locus_alert_sync, {"update_since": "2025-10-01"}),
+        (lake_maintenance, {"retention": 7}),
+    ],
+)
+def test_a_param_that_is_not_there_is_refused_by_every_dag(lake, server, capfd, make, conf):
+    run = make().test(run_conf=conf)
+    assert "failed" in states(run).values()
+    assert "no such param; did you mean" in capfd.readouterr().out
+    assert len(server.log) == 0
 
 
 @pytest.mark.parametrize(

@@ -260,14 +260,16 @@ def test_without_a_webhook_the_delivery_is_skipped(deliver):
         ({"extra": '{"timeout": 3600}'}, "at most 60"),
     ],
 )
-def test_a_wrong_webhook_connection_is_named_before_the_first_request(
-    sync, deliver, webhook, monkeypatch, server, fields, said
+def test_a_wrong_webhook_connection_is_named_by_the_delivery_and_keeps_no_alert_from_the_lake(
+    sync, deliver, webhook, monkeypatch, lake, receiver, fields, said
 ):
     if fields is None:
         monkeypatch.delenv("AIRFLOW_CONN_TICKETS")
     else:
         webhook(**fields)
-    for task in (lambda: sync(webhook_conn_id="tickets"), deliver):
-        with pytest.raises(AirflowFailException, match=said):
-            task()
-    assert not server.log
+    states = sync(webhook_conn_id="tickets")["states_new"]
+    assert lake.read("locus_alert_history").num_rows == states > 0
+    with pytest.raises(AirflowFailException, match=said):
+        deliver()
+    webhook(conn_type="http", host=receiver.url, extra=None)
+    assert deliver()["posted"] == states

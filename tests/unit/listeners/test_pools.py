@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 from locus_stem import pools
+from locus_stem.listeners.missing_pools import _needed
 
 POOLS_FILE = Path(__file__).parents[3] / "dags" / "pools.json"
 
@@ -27,3 +29,11 @@ def test_only_this_packages_pools_are_made():
     assert pools.default_for("stem_api").slots == 4
     assert pools.default_for("locus_apiary") is None
     assert pools.default_for("default_pool") is None
+
+
+def test_a_pool_that_a_user_named_for_a_task_of_this_package_is_made_with_one_slot():
+    ours = SimpleNamespace(pool="mine", _task_module="locus_stem.operators.backfill")
+    theirs = SimpleNamespace(pool="theirs", _task_module="airflow.providers.standard.operators.bash")
+    default = SimpleNamespace(pool="locus_api__west", _task_module="locus_stem.operators.backfill")
+    found = _needed(SimpleNamespace(dag=SimpleNamespace(tasks=[ours, theirs, default])))
+    assert {name: pool.slots for name, pool in found.items()} == {"mine": 1, "locus_api__west": 1}

@@ -161,3 +161,9 @@ def test_sensors_and_triggers_import_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1:] in ([], [""]), done.stdout
+
+
+def test_no_sensor_sleeps_in_the_worker_for_longer_than_two_minutes():
+    assert LocusDataAvailableSensor(task_id="t", site_id=1, fields="Wh_sum", mode="poke").poke_interval == 120
+    with pytest.raises(ValueError, match=r"poke_interval: 0:05:00 is refused with mode='poke'"):
+        LocusDataAvailableSensor(task_id="t", site_id=1, fields="Wh_sum", mode="poke", poke_interval=300)
