@@ -107,9 +107,17 @@ def test_a_param_reads_again_from_an_instant_and_leaves_the_cursor_to_the_next_r
     assert len([served for served in server.log if served.path.endswith("/alerts")]) == 2
 
 
-def test_a_wrong_webhook_connection_fails_the_run_before_the_first_request(lake, server, capfd):
+def test_a_wrong_webhook_connection_fails_the_run_after_the_alerts_are_loaded(lake, capfd):
     run = locus_alert_sync().test(run_conf={"webhook_conn_id": "nowhere"})
-    assert states(run)["sync"] == "failed"
+    assert states(run) == {"sync": "success", "deliver": "failed"}
     assert str(run.state) == "failed"
     assert "connection 'nowhere' is not defined" in "".join(capfd.readouterr())
-    assert not server.log
+    assert lake.read("locus_alerts").num_rows > 0
+
+
+def test_a_sync_that_fails_fails_the_run_without_a_webhook_too(lake, monkeypatch, capfd):
+    monkeypatch.setenv("AIRFLOW_CONN_LOCUS_DEFAULT", '{"conn_type": "locus", "extra": {"partner_id": 1}}')
+    run = locus_alert_sync().test()
+    assert states(run) == {"sync": "failed", "deliver": "failed"}
+    assert str(run.state) == "failed"
+    assert "The sync failed: see the log of the task 'sync'" in "".join(capfd.readouterr())
