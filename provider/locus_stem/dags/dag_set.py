@@ -88,6 +88,8 @@ def _one_a_lake(accounts: tuple[Account, ...]) -> list[Account]:
     for account in by_default:
         lake = account.lake_uri or account_lake_uri(account.conn_id, account.default_conn_id)
         lake = lake.rstrip("/")
+        if (lake, type(account)) in owners and owners[lake, type(account)] == account.conn_id:
+            raise ValueError(f"account_dags: {account.conn_id} is given twice")
         owner = owners.setdefault((lake, type(account)), account.conn_id)
         if owner != account.conn_id:
             raise ValueError(

@@ -66,8 +66,6 @@ class LocusRoutes:
             "site": FOREIGN_SITE,
             "component": FOREIGN_COMPONENT,
         }
-        if entity_id == foreign[kind]:
-            raise Refusal(403)
         known = {
             "partner": lambda: entity_id == self.fleet.partner_id,
             "client": lambda: entity_id in self.fleet.client_ids,
@@ -75,7 +73,7 @@ class LocusRoutes:
             "component": lambda: self._has_component(entity_id),
         }
         if not known[kind]():
-            raise Refusal(404)
+            raise Refusal(403 if entity_id == foreign[kind] else 404)
 
     def _has_component(self, component_id: int) -> bool:
         try:

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from locus_stem.api.client import LocusClient
+from locus_stem.api.credentials import LocusCredentials
+from locus_stem.api.errors import NotFoundError
+from locus_stem.sandbox.fleet import Fleet
+from locus_stem.sandbox.options import Options
+from locus_stem.sandbox.server import Server
+
 DAY = {
     "start": "2025-01-01T00:00:00",
     "end": "2025-01-01T06:00:00",
@@ -106,6 +113,17 @@ def test_what_is_not_there_is_404(plant, path):
 )
 def test_what_belongs_to_another_partner_is_403(plant, path):
     assert message(plant.get(f"/v3/{path}"), 403) == "Forbidden"
+
+
+def test_any_partner_may_be_the_fleets_own():
+    with Server(Fleet(sites=1, partner_id=2), Options()) as server:
+        credentials = LocusCredentials(
+            host=server.url, grant_type="bearer", password="sandbox-token", partner_id=2, label="c"
+        )
+        with LocusClient(credentials) as client:
+            assert len(client.get_partner_sites(2)) == 1
+            with pytest.raises(NotFoundError):
+                client.get_partner_sites(1)
 
 
 @pytest.mark.parametrize(

@@ -88,3 +88,5 @@ def test_what_is_not_there_is_refused_by_name(changes, words):
         account_dags(LocusAccount(), **changes)
     with pytest.raises(ValueError, match="no account"):
         account_dags()
+    with pytest.raises(ValueError, match="locus_default is given twice"):
+        account_dags(LocusAccount(), LocusAccount())
