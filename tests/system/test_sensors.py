@@ -47,6 +47,14 @@ def whole_log(airflow, dag_id, run_id, task_id):
     return json.dumps(airflow.api("GET", path, full_content=True)["content"])
 
 
+def log_with(airflow, dag_id, run_id, task_id, text):
+    """A task's log once it holds a text; a task may have ended before its last lines are written."""
+    deadline = time.monotonic() + 20
+    while text not in (log := whole_log(airflow, dag_id, run_id, task_id)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return log
+
+
 def test_deferred_sensors_hold_no_slot_look_one_at_a_time_and_end_when_the_moment_has_passed(airflow, server):
     site_id = server.fleet.site_ids[0]
     now = datetime.now(UTC)
@@ -87,13 +95,10 @@ def test_errors_in_a_row_and_refused_credentials_end_sensors_of_both_modes(airfl
     run_id = airflow.trigger("failing")
     assert airflow.wait("failing", run_id, within=180) == "failed"
     assert set(states(airflow, "failing", run_id).values()) == {"failed"}
-    logs = {
-        task["task_id"]: whole_log(airflow, "failing", run_id, task["task_id"])
-        for task in airflow.tasks("failing", run_id)
-    }
-    assert "connection 'locus_wrong'" in logs["refused"]
+    assert "connection 'locus_wrong'" in log_with(airflow, "failing", run_id, "refused", "locus_wrong")
     for mode in ("deferred", "rescheduled"):
-        assert "Every look has failed for" in logs[mode]
+        said = "Every look has failed for"
+        assert said in log_with(airflow, "failing", run_id, mode, said)
         assert "errors_for allows 0.1 min" in logs[mode]
 
 

@@ -245,7 +245,7 @@ def test_triggers_with_the_same_credentials_never_have_two_requests_in_flight(se
     assert stats["max_in_flight"]["locus"] == stats["max_in_flight"]["stem"] == 1
     assert stats["max_in_flight"]["token"] == 1
     assert set(stats["by_status"]) == {"200"}
-    assert stats["requests"] > 40
+    assert stats["requests"] > 10
     assert longest < 1.5  # of 2 s, on a machine that does other things too
 
 
