@@ -5,16 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import DAG, Param
+from airflow.providers.common.compat.sdk import Param
 
 from locus_stem import pools
 from locus_stem.dags.account import LocusAccount
-from locus_stem.dags.params import no_others, with_defaults
-from locus_stem.dags.wiring import DEFAULT_ARGS, START_DATE, timetable
+from locus_stem.dags.params import no_others
+from locus_stem.dags.wiring import account_dag
 from locus_stem.operators.alerts import LocusAlertDeliveryOperator, LocusAlertSyncOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from airflow.providers.common.compat.sdk import DAG
 
 #: A run that fails is over within minutes: the next one does what it left.
 RETRIES = {"retries": 2, "retry_delay": timedelta(minutes=1), "retry_exponential_backoff": False}
@@ -47,16 +49,15 @@ def locus_alert_sync(
     """
     account = account or LocusAccount()
     webhook = "{{ params.webhook_conn_id or '' }}"
-    with DAG(
-        account.dag_id("locus_alert_sync"),
-        schedule=timetable(schedule),
-        start_date=START_DATE,
-        catchup=False,
-        max_active_runs=1,
-        default_args={**DEFAULT_ARGS, **RETRIES, "execution_timeout": timedelta(minutes=10)},
-        doc_md=DOC,
+    with account_dag(
+        account,
+        "locus_alert_sync",
+        schedule=schedule,
+        doc=DOC,
         tags=["locus", "alerts"],
-        params=with_defaults(alert_params(), defaults),
+        params=alert_params(),
+        defaults=defaults,
+        default_args={**RETRIES, "execution_timeout": timedelta(minutes=10)},
     ) as dag:
         synced = LocusAlertSyncOperator(
             task_id="sync",

@@ -88,13 +88,14 @@ def _one_a_lake(accounts: tuple[Account, ...]) -> list[Account]:
     for account in by_default:
         lake = account.lake_uri or account_lake_uri(account.conn_id, account.default_conn_id)
         lake = lake.rstrip("/")
-        if (lake, type(account)) in owners and owners[lake, type(account)] == account.conn_id:
-            raise ValueError(f"account_dags: {account.conn_id} is given twice")
-        owner = owners.setdefault((lake, type(account)), account.conn_id)
-        if owner != account.conn_id:
+        owner = owners.get((lake, type(account)))
+        if owner == account.conn_id:
+            raise ValueError(f"account_dags: {owner} is given twice")
+        if owner is not None:
             raise ValueError(
                 f"account_dags: {owner} and {account.conn_id} can't share the lake {lake}: one account's runs "
                 "would take the other's rows for removed; give each a lake_uri of its own, or none"
             )
+        owners[lake, type(account)] = account.conn_id
         lakes.setdefault(lake, account)
     return list(lakes.values())

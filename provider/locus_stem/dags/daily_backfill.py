@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow.providers.common.compat.sdk import DAG, Param
+from airflow.providers.common.compat.sdk import Param
 
 from locus_stem.api.granularity import INTERVAL_GRANULARITIES
 from locus_stem.dags.account import LocusAccount
-from locus_stem.dags.params import with_defaults
-from locus_stem.dags.wiring import DEFAULT_ARGS, START_DATE, backfill_tasks, timetable
+from locus_stem.dags.params import range_params, run_params
+from locus_stem.dags.wiring import account_dag, backfill_tasks
 from locus_stem.operators.backfill import (
     LoadBackfillOperator,
     LocusExtractOperator,
@@ -20,6 +20,8 @@ from locus_stem.operators.backfill import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+
+    from airflow.providers.common.compat.sdk import DAG
 
 DOC = """
 ### Measurements of sites or components, exactly
@@ -48,16 +50,15 @@ def locus_daily_backfill(
     :param defaults: other defaults of the params than the usual ones.
     """
     account = account or LocusAccount()
-    with DAG(
-        account.dag_id("locus_daily_backfill"),
-        schedule=timetable(schedule),
-        start_date=START_DATE,
-        catchup=False,
-        max_active_runs=4,
-        default_args=DEFAULT_ARGS,
-        doc_md=DOC,
+    with account_dag(
+        account,
+        "locus_daily_backfill",
+        schedule=schedule,
+        doc=DOC,
         tags=["locus", "measurements"],
-        params=with_defaults(backfill_params(), defaults),
+        params=backfill_params(),
+        defaults=defaults,
+        max_active_runs=4,
     ) as dag:
         backfill_tasks(
             account,
@@ -72,20 +73,7 @@ def locus_daily_backfill(
 def backfill_params() -> dict[str, Param]:
     """Describe the params, so that the trigger form explains itself."""
     return {
-        "start": Param(
-            None,
-            type=["null", "string"],
-            format="date",
-            title="Start",
-            description="First local day of each site. Empty, like End: `lookback_days` before the run's day.",
-        ),
-        "end": Param(
-            None,
-            type=["null", "string"],
-            format="date",
-            title="End (exclusive)",
-            description="The local day after the last one. Empty: up to and with the run's day. Needs Start.",
-        ),
+        **range_params("First local day of each site", "The local day after the last one"),
         "level": Param(
             "site",
             type="string",
@@ -119,18 +107,5 @@ def backfill_params() -> dict[str, Param]:
             title="Component ids",
             description="Only these components, one id a line; needs level component. Empty: all that measure.",
         ),
-        "lookback_days": Param(
-            7,
-            type="integer",
-            minimum=0,
-            maximum=366,
-            title="Lookback (days)",
-            description="Days before the run's day that are asked again. Counts only where Start and End are empty.",
-        ),
-        "plan_only": Param(
-            False,
-            type="boolean",
-            title="Plan only",
-            description="Log the number of requests and the expected time, and end.",
-        ),
+        **run_params(),
     }

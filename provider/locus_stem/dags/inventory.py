@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow.providers.common.compat.sdk import DAG, Param
+from airflow.providers.common.compat.sdk import Param
 
 from locus_stem.dags.account import LocusAccount
-from locus_stem.dags.params import no_others, with_defaults
-from locus_stem.dags.wiring import DEFAULT_ARGS, START_DATE, timetable
+from locus_stem.dags.params import no_others
+from locus_stem.dags.wiring import account_dag
 from locus_stem.operators.inventory import LocusInventoryOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+
+    from airflow.providers.common.compat.sdk import DAG
 
 DOC = """
 ### Who and what there is
@@ -39,16 +41,14 @@ def locus_inventory(
     :param defaults: other defaults of the params than the usual ones.
     """
     account = account or LocusAccount()
-    with DAG(
-        account.dag_id("locus_inventory"),
-        schedule=timetable(schedule),
-        start_date=START_DATE,
-        catchup=False,
-        max_active_runs=1,
-        default_args=DEFAULT_ARGS,
-        doc_md=DOC,
+    with account_dag(
+        account,
+        "locus_inventory",
+        schedule=schedule,
+        doc=DOC,
         tags=["locus", "inventory"],
-        params=with_defaults(inventory_params(), defaults),
+        params=inventory_params(),
+        defaults=defaults,
     ) as dag:
         LocusInventoryOperator(
             task_id="inventory",

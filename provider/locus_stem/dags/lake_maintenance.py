@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow.providers.common.compat.sdk import DAG, Param
+from airflow.providers.common.compat.sdk import Param
 
 from locus_stem.dags.account import LocusAccount, StemAccount
-from locus_stem.dags.params import no_others, with_defaults
-from locus_stem.dags.wiring import DEFAULT_ARGS, START_DATE, timetable
+from locus_stem.dags.params import no_others
+from locus_stem.dags.wiring import account_dag
 from locus_stem.operators.maintenance import LocusMaintainLakeOperator, StemMaintainLakeOperator
 from locus_stem.planning.retention import (
     DEFAULT_RETENTION_DAYS,
@@ -19,6 +19,8 @@ from locus_stem.planning.retention import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+
+    from airflow.providers.common.compat.sdk import DAG
 
 DOC = """
 ### Keep the lake fast and small
@@ -45,16 +47,14 @@ def lake_maintenance(
     """
     account = account or LocusAccount()
     maintain = StemMaintainLakeOperator if isinstance(account, StemAccount) else LocusMaintainLakeOperator
-    with DAG(
-        account.dag_id("lake_maintenance"),
-        schedule=timetable(schedule),
-        start_date=START_DATE,
-        catchup=False,
-        max_active_runs=1,
-        default_args=DEFAULT_ARGS,
-        doc_md=DOC,
+    with account_dag(
+        account,
+        "lake_maintenance",
+        schedule=schedule,
+        doc=DOC,
         tags=["lake"],
-        params=with_defaults(maintenance_params(), defaults),
+        params=maintenance_params(),
+        defaults=defaults,
     ) as dag:
         maintain(
             task_id="maintain",

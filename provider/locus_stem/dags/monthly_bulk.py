@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import DAG, Param
+from airflow.providers.common.compat.sdk import Param
 
 from locus_stem.dags.account import LocusAccount
-from locus_stem.dags.params import with_defaults
-from locus_stem.dags.wiring import DEFAULT_ARGS, START_DATE, backfill_tasks, timetable
+from locus_stem.dags.wiring import account_dag, backfill_tasks
 from locus_stem.operators.backfill import LocusReportOperator
 from locus_stem.operators.bulk import LoadBulkOperator, LocusExtractBulkOperator, LocusPlanBulkOperator
 from locus_stem.planning.bulk import MONTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from airflow.providers.common.compat.sdk import DAG
 
 DOC = """
 ### Months of all sites, with prorated, expected and modeled fields
@@ -42,16 +43,15 @@ def locus_monthly_bulk(
     :param defaults: other defaults of the params than the usual ones.
     """
     account = account or LocusAccount()
-    with DAG(
-        account.dag_id("locus_monthly_bulk"),
-        schedule=timetable(schedule),
-        start_date=START_DATE,
-        catchup=False,
-        max_active_runs=4,
-        default_args=DEFAULT_ARGS,
-        doc_md=DOC,
+    with account_dag(
+        account,
+        "locus_monthly_bulk",
+        schedule=schedule,
+        doc=DOC,
         tags=["locus", "measurements"],
-        params=with_defaults(bulk_params(), defaults),
+        params=bulk_params(),
+        defaults=defaults,
+        max_active_runs=4,
     ) as dag:
         backfill_tasks(
             account,

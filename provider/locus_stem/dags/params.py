@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, Param
 
 from locus_stem.planning.params import ParamError, check_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow.providers.common.compat.sdk import Context, Param
+    from airflow.providers.common.compat.sdk import Context
 
 
 def with_defaults(params: dict[str, Param], defaults: Mapping[str, Any] | None) -> dict[str, Param]:
@@ -25,6 +25,50 @@ def with_defaults(params: dict[str, Param], defaults: Mapping[str, Any] | None) 
     for name, value in defaults.items():
         params[name].value = value
     return params
+
+
+def range_params(first: str, after: str) -> dict[str, Param]:
+    """Describe the range of a backfill.
+
+    :param first: what `start` is.
+    :param after: what `end` is.
+    """
+    return {
+        "start": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Start",
+            description=f"{first}. Empty, like End: `lookback_days` before the run's day.",
+        ),
+        "end": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="End (exclusive)",
+            description=f"{after}. Empty: up to and with the run's day. Needs Start.",
+        ),
+    }
+
+
+def run_params() -> dict[str, Param]:
+    """Describe what every backfill takes besides."""
+    return {
+        "lookback_days": Param(
+            7,
+            type="integer",
+            minimum=0,
+            maximum=366,
+            title="Lookback (days)",
+            description="Days before the run's day that are asked again. Counts only where Start and End are empty.",
+        ),
+        "plan_only": Param(
+            False,
+            type="boolean",
+            title="Plan only",
+            description="Log the number of requests and the expected time, and end.",
+        ),
+    }
 
 
 def no_others(params: Mapping[str, Param]) -> Callable[[Context], None]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import DAG, Param
+from airflow.providers.common.compat.sdk import Param
 
 from locus_stem.api.stem import DEFAULT_RESOLUTION, RESOLUTIONS, STREAM_TYPES
 from locus_stem.dags.account import StemAccount
-from locus_stem.dags.params import with_defaults
-from locus_stem.dags.wiring import DEFAULT_ARGS, START_DATE, backfill_tasks, timetable
+from locus_stem.dags.params import range_params, run_params
+from locus_stem.dags.wiring import account_dag, backfill_tasks
 from locus_stem.operators.stem import (
     LoadStreamsOperator,
     StemExtractStreamsOperator,
@@ -19,6 +19,8 @@ from locus_stem.operators.stem import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from airflow.providers.common.compat.sdk import DAG
 
 DOC = """
 ### Clients, sites and streams of Stem's storage, exactly
@@ -52,16 +54,15 @@ def stem_daily_backfill(
     :param defaults: other defaults of the params than the usual ones.
     """
     account = account or StemAccount()
-    with DAG(
-        account.dag_id("stem_daily_backfill"),
-        schedule=timetable(schedule),
-        start_date=START_DATE,
-        catchup=False,
-        max_active_runs=4,
-        default_args=DEFAULT_ARGS,
-        doc_md=DOC,
+    with account_dag(
+        account,
+        "stem_daily_backfill",
+        schedule=schedule,
+        doc=DOC,
         tags=["stem", "measurements"],
-        params=with_defaults(stream_params(), defaults),
+        params=stream_params(),
+        defaults=defaults,
+        max_active_runs=4,
     ) as dag:
         backfill_tasks(
             account,
@@ -77,20 +78,7 @@ def stem_daily_backfill(
 def stream_params() -> dict[str, Param]:
     """Describe the params, so that the trigger form explains itself."""
     return {
-        "start": Param(
-            None,
-            type=["null", "string"],
-            format="date",
-            title="Start",
-            description="First UTC day. Empty, like End: `lookback_days` before the run's day.",
-        ),
-        "end": Param(
-            None,
-            type=["null", "string"],
-            format="date",
-            title="End (exclusive)",
-            description="The UTC day after the last one. Empty: up to and with the run's day. Needs Start.",
-        ),
+        **range_params("First UTC day", "The UTC day after the last one"),
         "stream_types": Param(
             None,
             type=["null", "array"],
@@ -111,18 +99,5 @@ def stream_params() -> dict[str, Param]:
             title="Site ids",
             description="Only these sites, one id a line; ids are names and may hold any character. Empty: all.",
         ),
-        "lookback_days": Param(
-            7,
-            type="integer",
-            minimum=0,
-            maximum=366,
-            title="Lookback (days)",
-            description="Days before the run's day that are asked again. Counts only where Start and End are empty.",
-        ),
-        "plan_only": Param(
-            False,
-            type="boolean",
-            title="Plan only",
-            description="Log the number of requests and the expected time, and end.",
-        ),
+        **run_params(),
     }

@@ -5,9 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.sdk import DAG
 from airflow.timetables.interval import CronDataIntervalTimetable
 
+from locus_stem.dags.params import with_defaults
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.providers.common.compat.sdk import Param
+
     from locus_stem.dags.account import Account
     from locus_stem.operators.pipeline import ExtractOperator, LoadOperator, PlanOperator, ReportOperator
 
@@ -20,6 +27,37 @@ DEFAULT_ARGS: dict[str, Any] = {
 }
 #: Long before any plant's data: Airflow's own backfill takes no day before it.
 START_DATE = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def account_dag(
+    account: Account,
+    name: str,
+    *,
+    schedule: str,
+    doc: str,
+    tags: list[str],
+    params: dict[str, Param],
+    defaults: Mapping[str, Any] | None,
+    max_active_runs: int = 1,
+    default_args: Mapping[str, Any] | None = None,
+) -> DAG:
+    """Make a DAG of an account, without tasks.
+
+    :param schedule: cron, in UTC.
+    :param defaults: other defaults of the params than those of `params`.
+    :param default_args: other arguments of its tasks than :data:`DEFAULT_ARGS`.
+    """
+    return DAG(
+        account.dag_id(name),
+        schedule=timetable(schedule),
+        start_date=START_DATE,
+        catchup=False,
+        max_active_runs=max_active_runs,
+        default_args={**DEFAULT_ARGS, **(default_args or {})},
+        doc_md=doc,
+        tags=tags,
+        params=with_defaults(params, defaults),
+    )
 
 
 def timetable(cron: str) -> CronDataIntervalTimetable:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,30 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from locus_stem.dags.alert_sync import locus_alert_sync
-from locus_stem.demo.__main__ import sandbox_connections
 from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Options
 from locus_stem.sandbox.server import Server
-from locus_stem.tables.lake import Lake
-
-
-@pytest.fixture(scope="session")
-def database():
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
 
 
 @pytest.fixture
 def server():
     with Server(Fleet(sites=6), Options()) as running:
         yield running
-
-
-@pytest.fixture
-def lake(tmp_path, monkeypatch, server, database):
-    connection = sandbox_connections(server.url)["locus_default"]
-    monkeypatch.setenv("AIRFLOW_CONN_LOCUS_DEFAULT", json.dumps(connection))
-    monkeypatch.setenv("AIRFLOW__LOCUS_STEM__LAKE_URI", f"file://{tmp_path}/lake")
-    return Lake(f"file://{tmp_path}/lake")
 
 
 @pytest.fixture

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import runpy
-import subprocess
-import sys
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from locus_stem.demo.__main__ import sandbox_connections
 from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Options
 from locus_stem.sandbox.server import Server
@@ -20,22 +17,11 @@ from locus_stem.tables.lake import Lake
 FOLDER = Path(__file__).parent / "user_dags"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def database():
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
-
-
 @pytest.fixture
-def server(monkeypatch):
-    bundle = {
-        "name": "dags-folder",
-        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-        "kwargs": {"path": str(FOLDER)},
-    }
-    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))
+def server(connect, dags_folder, database):
+    dags_folder(FOLDER)
     with Server(Fleet(sites=4), Options()) as running:
-        for conn_id, connection in sandbox_connections(running.url).items():
-            monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+        connect(running)
         yield running
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import runpy
-import subprocess
-import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -22,26 +20,15 @@ FOLDER = Path(__file__).parent / "user_dags"
 MODES = ("rescheduled", "deferred")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def database():
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
-
-
 @pytest.fixture
-def serve(monkeypatch):
-    bundle = {
-        "name": "dags-folder",
-        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-        "kwargs": {"path": str(FOLDER)},
-    }
-    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))
+def serve(connect, dags_folder, database):
+    dags_folder(FOLDER)
     running = []
 
     def start(**options):
         server = Server(Fleet(sites=4), Options(**options)).__enter__()
         running.append(server)
-        for conn_id, connection in sandbox_connections(server.url).items():
-            monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+        connect(server)
         return server
 
     yield start

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,28 +15,14 @@ from locus_stem.demo.compare_stem import LoadedStreams
 from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Options
 from locus_stem.sandbox.server import Server
-from locus_stem.tables.lake import Lake
 
 TODAY = datetime.now(UTC).date()
-
-
-@pytest.fixture(scope="session")
-def database():
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
 
 
 @pytest.fixture
 def server():
     with Server(Fleet(sites=3, stem_sites=8), Options(stem_page_as_text=True)) as running:
         yield running
-
-
-@pytest.fixture
-def lake(tmp_path, monkeypatch, server, database):
-    connection = sandbox_connections(server.url)["stem_default"]
-    monkeypatch.setenv("AIRFLOW_CONN_STEM_DEFAULT", json.dumps(connection))
-    monkeypatch.setenv("AIRFLOW__LOCUS_STEM__LAKE_URI", f"file://{tmp_path}/lake")
-    return Lake(f"file://{tmp_path}/lake")
 
 
 def states(run):
