@@ -1,0 +1,37 @@
+"""Results of suites that are too long for every change: kept as files, which the documentation shows."""
+
+from __future__ import annotations
+
+import json
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+FOLDER = Path(__file__).parents[2] / "provider" / "docs" / "results"
+
+
+def write_results(name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], **about: Any) -> Path:
+    """Write a suite's results as ``provider/docs/results/{name}.json``; the directive ``results`` shows them.
+
+    :param columns: headings, in the table's order.
+    :param rows: a line each, JSON values.
+    :param about: further facts to be told above the table: text or numbers.
+    """
+    made: Mapping[str, Any] = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "python": platform.python_version(),
+        "airflow": version("apache-airflow-core"),
+        **about,
+    }
+    FOLDER.mkdir(exist_ok=True)
+    file = FOLDER / f"{name}.json"
+    lines = ",\n".join(f"    {json.dumps(list(row))}" for row in rows)
+    file.write_text(
+        f'{{\n  "about": {json.dumps(made)},\n  "columns": {json.dumps(list(columns))},\n  "rows": [\n{lines}\n  ]\n}}\n'
+    )
+    return file
