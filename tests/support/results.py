@@ -31,7 +31,6 @@ def write_results(name: str, columns: Sequence[str], rows: Sequence[Sequence[Any
     FOLDER.mkdir(exist_ok=True)
     file = FOLDER / f"{name}.json"
     lines = ",\n".join(f"    {json.dumps(list(row))}" for row in rows)
-    file.write_text(
-        f'{{\n  "about": {json.dumps(made)},\n  "columns": {json.dumps(list(columns))},\n  "rows": [\n{lines}\n  ]\n}}\n'
-    )
+    head = f'"about": {json.dumps(made)},\n  "columns": {json.dumps(list(columns))}'
+    file.write_text(f'{{\n  {head},\n  "rows": [\n{lines}\n  ]\n}}\n')
     return file
