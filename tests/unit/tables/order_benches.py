@@ -65,9 +65,7 @@ class MeasurementBench:
 
     def asked(self, one: Answer) -> list[Asked]:
         moment = BEGINNING + timedelta(minutes=one.asked_at)
-        return [
-            Asked(one.entity, 70, self.zone, one.fields, self.at(one.start), self.at(one.end), moment)
-        ]
+        return [Asked(one.entity, 70, self.zone, one.fields, self.at(one.start), self.at(one.end), moment)]
 
     def skips(self, one: Answer) -> list[Skip]:
         moment = BEGINNING + timedelta(minutes=one.asked_at)
@@ -112,9 +110,7 @@ class MeasurementBench:
                 record_skips(lake, self.table, self.level, self.granularity, due.skips)
             return counts
 
-        return load_in_order(
-            lake, self.table, self.granularity, name, asked, skips, work, self.names()
-        )
+        return load_in_order(lake, self.table, self.granularity, name, asked, skips, work, self.names())
 
     def names(self) -> Mapping[int, tuple[str, str]] | None:
         return None
@@ -217,7 +213,12 @@ class StreamBench(MeasurementBench):
         places = {self.at(place + 1): place for place in self.places}
         for row in lake.read(self.table).to_pylist():
             if row[VALUE] is not None:
-                yield self.sites.index(row["site_id"]), places[row["end_datetime"]], row["stream_type"], row[VALUE]
+                yield (
+                    self.sites.index(row["site_id"]),
+                    places[row["end_datetime"]],
+                    row["stream_type"],
+                    row[VALUE],
+                )
 
 
 BENCHES = (

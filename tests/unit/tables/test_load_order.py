@@ -12,7 +12,13 @@ from unittest import mock
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from locus_stem.tables import commit, lease
 from locus_stem.tables.lake import Lake
@@ -44,9 +50,12 @@ class Overlapping(RuleBasedStateMachine):
         self.limits = LIMITS[0]
         self.dirty = False
         self.before_commit = None
+        self.killed = self.working = False
         self.patches = [
-            mock.patch.object(lease, "TERM", -2.0),  # others never wait: a lease that isn't given back is over
-            mock.patch.object(Lease, "_keep", lambda self: None),
+            mock.patch.object(
+                lease, "TERM", -2.0
+            ),  # others never wait: a lease that isn't given back is over
+            mock.patch.object(Lease, "_keep", autospec=True),
             mock.patch.object(commit, "_exclusive", self._hooked(commit._exclusive)),
             mock.patch.object(Lease, "give_back", self._given_back(Lease.give_back)),
         ]
@@ -68,28 +77,41 @@ class Overlapping(RuleBasedStateMachine):
 
         return give_back
 
-    killed = False
+    ends = st.tuples(st.floats(0, 1), st.floats(0, 1))
+    wide = st.tuples(st.floats(0, 0.4), st.floats(0.6, 1))
+    names = st.sets(st.integers(0, 3), min_size=1)
+    values = st.one_of(st.none(), st.sampled_from([0.0, 1.5, -2.0]))
 
-    @initialize(limits=st.sampled_from(LIMITS), rows=st.integers(0, 2**32))
-    def begin(self, limits, rows):
+    @initialize(
+        limits=st.sampled_from(LIMITS),
+        rows=st.integers(1, 2**31 - 1),
+        history=st.lists(
+            st.tuples(st.integers(0, RUNS - 1), st.integers(0, 1), names, wide, values),
+            min_size=2,
+            max_size=8,
+        ),
+    )
+    def begin(self, limits, rows, history):
+        """Several runs have asked for much the same, and the API has changed its values in between."""
         self.limits = limits
         for entity in self.bench.entities[:2]:
             for place in self.bench.places:
                 if rows >> (place % 31) & 1:
                     self.api[entity, place] = dict.fromkeys(self.bench.fields, float(place))
+        for run, entity, fields, ends, value in history:
+            self.ask(run, entity, fields, ends, False)
+            self.revise(entity, ends, min(fields), value, False)
 
     def _window(self, ends):
         first = self.bench.places[0]
         start, end = sorted(first + round(share * (len(self.bench.places) - 1)) for share in ends)
         return start, end + 1
 
-    ends = st.tuples(st.floats(0, 1), st.floats(0, 1))
-
     @rule(
         entity=st.integers(0, 2),
         ends=ends,
         field=st.integers(0, 3),
-        value=st.one_of(st.none(), st.sampled_from([0.0, 1.5, -2.0])),
+        value=values,
         withdraw=st.booleans(),
     )
     def revise(self, entity, ends, field, value, withdraw):
@@ -106,14 +128,16 @@ class Overlapping(RuleBasedStateMachine):
     @rule(
         run=st.integers(0, RUNS - 1),
         entity=st.integers(0, 2),
-        fields=st.sets(st.integers(0, 3), min_size=1),
+        fields=names,
         ends=ends,
         refused=st.sampled_from([False, False, False, True]),
     )
     def ask(self, run, entity, fields, ends, refused):
         """A run asks for what it hasn't asked yet; of a date it has answers of a field, or refusals."""
         run, entity = self.runs[run], self.bench.entities[entity]
-        names = tuple(dict.fromkeys(self.bench.fields[number % len(self.bench.fields)] for number in sorted(fields)))
+        names = tuple(
+            dict.fromkeys(self.bench.fields[number % len(self.bench.fields)] for number in sorted(fields))
+        )
         start, end = self._window(ends)
         if refused:  # of whole dates, as it is of whole slices
             days = {self.bench.day(place) for place in range(start, end)}
@@ -128,9 +152,7 @@ class Overlapping(RuleBasedStateMachine):
             if (row := self.api.get((entity, place))) is not None
         }
         reason = f"refused at {self.clock}" if refused else None
-        run.answers.append(
-            Answer(entity, names, start, end, self.clock, {} if refused else rows, reason)
-        )
+        run.answers.append(Answer(entity, names, start, end, self.clock, {} if refused else rows, reason))
 
     def _meets(self, one, entity, names, start, end, refused):
         if one.entity != entity or not set(names) & set(one.fields):
@@ -140,16 +162,24 @@ class Overlapping(RuleBasedStateMachine):
             return bool(days & {self.bench.day(place) for place in range(one.start, one.end)})
         return one.start < end and start < one.end
 
+    def _waiting(self):
+        return [run for run in self.runs if run.answers and not run.loaded]
+
+    @precondition(_waiting)
     @rule(run=st.integers(0, RUNS - 1))
     def load(self, run):
-        self._load(self.runs[run])
+        self._load(self._one(run))
         self._compare()
 
+    def _one(self, number):
+        waiting = self._waiting()
+        return waiting[number % len(waiting)]
+
+    @precondition(_waiting)
     @rule(run=st.integers(0, RUNS - 1), commits=COMMITS)
     def load_is_killed(self, run, commits):
         """The process dies before one of its commits; a later try goes on."""
-        run = self.runs[run]
-        run.begun = run.begun or bool(run.answers)
+        run = self._one(run)
         self.before_commit = self._after(commits, self._die)
         try:
             self._load(run)
@@ -158,37 +188,35 @@ class Overlapping(RuleBasedStateMachine):
         finally:
             self.killed, self.before_commit = False, None
 
+    @precondition(_waiting)
     @rule(run=st.integers(0, RUNS - 1), other=st.integers(0, RUNS - 1), commits=COMMITS)
     def load_is_overtaken(self, run, other, commits):
         """A load stands still before one of its commits until its lease is over and another load has done its work."""
-        run, other = self.runs[run], self.runs[other]
-        hook = self.before_commit = self._after(commits, lambda: self._beside(other))
+        run, other = self._one(run), self.runs[other]
+        self.before_commit = self._after(commits, lambda: self._beside(other))
         try:
             self._load(run)
         except AnotherTryError:
             assert run is other
         finally:
             self.before_commit = None
-        del hook
         self.dirty = False
         self._compare()
 
-    @precondition(lambda self: not self.dirty)
+    @precondition(lambda self: not self.dirty and any(run.loaded for run in self.runs))
     @rule(run=st.integers(0, RUNS - 1))
     def repeat(self, run):
         """What is loaded already changes nothing."""
-        run = self.runs[run]
-        if run.loaded:
-            before = self._versions()
-            self._load(run)
-            assert self._versions() == before
+        loaded = [run for run in self.runs if run.loaded]
+        before = self._versions()
+        self._load(loaded[run % len(loaded)])
+        assert self._versions() == before
 
     def teardown(self):
         try:
-            for run in self.runs:
-                if run.begun and not run.loaded:
-                    self._load(run)
-            self._compare()
+            for run in self._waiting():
+                self._load(run)
+                self._compare()
         finally:
             for patch in self.patches:
                 patch.stop()
@@ -204,22 +232,23 @@ class Overlapping(RuleBasedStateMachine):
     @contextmanager
     def _working(self):
         """The hook is for commits of data and coverage: those of the ledger are made before and after."""
-        hook, self.before_commit = self.before_commit, None
-        self.before_commit, self.waiting = hook, True
-        yield
+        self.working = True
+        try:
+            yield
+        finally:
+            self.working = False
 
     def _after(self, commits, act):
         left = [commits]
 
         def hook():
-            if not getattr(self, "waiting", False):
+            if not self.working:
                 return
             left[0] -= 1
             if left[0] < 0:
                 self.before_commit = None
                 act()
 
-        self.waiting = False
         return hook
 
     def _die(self):
@@ -241,7 +270,9 @@ class Overlapping(RuleBasedStateMachine):
         assert not failed, failed
 
     def _versions(self):
-        return [self.lake.open(name).version() for name in (self.bench.table, "coverage") if self.lake.open(name)]
+        return [
+            self.lake.open(name).version() for name in (self.bench.table, "coverage") if self.lake.open(name)
+        ]
 
     def _compare(self):
         """Runs that were killed on the way have left a part of themselves: they are loaded to their end first."""
