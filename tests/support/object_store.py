@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import threading
+import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,26 @@ class ObjectStore:
         pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return [found["Key"] for page in pages for found in page.get("Contents", [])]
 
+    def user(self, name: str, *statements: dict[str, Any]) -> dict[str, str]:
+        """Make a user with a policy; return keys of theirs. They mean nothing before :meth:`enforce`."""
+        iam = self.client("iam")
+        iam.create_user(UserName=name)
+        policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        iam.put_user_policy(UserName=name, PolicyName=name, PolicyDocument=policy)
+        made = iam.create_access_key(UserName=name)["AccessKey"]
+        return {"aws_access_key_id": made["AccessKeyId"], "aws_secret_access_key": made["SecretAccessKey"]}
+
+    def enforce(self, wanted: bool = True) -> None:
+        """From now on check keys, signatures and policies, or don't."""
+        request = urllib.request.Request(
+            f"{self.url}/moto-api/reset-auth",
+            data=b"0" if wanted else b"inf",
+            headers={"Content-Type": "text/plain"},
+            method="POST",
+        )
+        with urllib.request.urlopen(request, timeout=30):  # noqa: S310
+            pass
+
     def environment(self) -> dict[str, str]:
         """Give what lets a process reach the server by its environment."""
         return {
@@ -67,16 +88,17 @@ class ObjectStore:
 
 
 @contextmanager
-def object_store(folder: Path) -> Iterator[ObjectStore]:
+def object_store(folder: Path, *, conditional: bool = True) -> Iterator[ObjectStore]:
     """Run a server with nothing in it.
 
     :param folder: where its log goes
+    :param conditional: whether it knows conditional puts; without, it is a store that passes over their condition
     """
     log = folder / "object_store.jsonl"
     log.touch()
     with (folder / "object_store.err").open("wb") as errors:
         process = subprocess.Popen(
-            [sys.executable, __file__, str(log)],
+            [sys.executable, __file__, str(log), str(int(conditional))],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -95,8 +117,8 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
 class Logged:
     """The server's application, with a line in the log for each answer."""
 
-    def __init__(self, application: Any, log: Path) -> None:
-        self.application, self.log = application, log
+    def __init__(self, application: Any, log: Path, conditional: bool) -> None:
+        self.application, self.log, self.conditional = application, log, conditional
         self.writing, self.putting = threading.Lock(), threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
@@ -116,6 +138,8 @@ class Logged:
 
         if environ["REQUEST_METHOD"] != "PUT":
             return self.application(environ, start)
+        if not self.conditional:
+            environ.pop("HTTP_IF_NONE_MATCH", None)
         with self.putting:
             return self.application(environ, start)
 
@@ -124,7 +148,7 @@ class Logged:
             stream.write(json.dumps(entry) + "\n")
 
 
-def serve(log: Path) -> None:
+def serve(log: Path, conditional: bool) -> None:
     """Serve until the process is ended; the first line of its output is its port."""
     from moto.moto_server.werkzeug_app import (
         DomainDispatcherApplication,
@@ -133,7 +157,7 @@ def serve(log: Path) -> None:
     )
     from werkzeug.serving import make_server
 
-    application = Logged(DomainDispatcherApplication(create_backend_app), log)
+    application = Logged(DomainDispatcherApplication(create_backend_app), log, conditional)
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler)
     sys.stdout.write(f"{server.server_port}\n")
     sys.stdout.flush()
@@ -141,4 +165,4 @@ def serve(log: Path) -> None:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]))
+    serve(Path(sys.argv[1]), sys.argv[2] == "1")
