@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,9 +63,9 @@ class ObjectStore:
         made = iam.create_access_key(UserName=name)["AccessKey"]
         return {"aws_access_key_id": made["AccessKeyId"], "aws_secret_access_key": made["SecretAccessKey"]}
 
-    def enforce(self, wanted: bool = True) -> None:
+    def enforce(self, wanted: bool) -> None:
         """From now on check keys, signatures and policies, or don't."""
-        request = urllib.request.Request(
+        request = urllib.request.Request(  # noqa: S310
             f"{self.url}/moto-api/reset-auth",
             data=b"0" if wanted else b"inf",
             headers={"Content-Type": "text/plain"},
@@ -88,17 +89,18 @@ class ObjectStore:
 
 
 @contextmanager
-def object_store(folder: Path, *, conditional: bool = True) -> Iterator[ObjectStore]:
+def object_store(folder: Path, *, conditional: bool = True, put_seconds: float = 0) -> Iterator[ObjectStore]:
     """Run a server with nothing in it.
 
     :param folder: where its log goes
     :param conditional: whether it knows conditional puts; without, it is a store that passes over their condition
+    :param put_seconds: how long a put is under way before the store looks at it
     """
     log = folder / "object_store.jsonl"
     log.touch()
     with (folder / "object_store.err").open("wb") as errors:
         process = subprocess.Popen(
-            [sys.executable, __file__, str(log), str(int(conditional))],
+            [sys.executable, __file__, str(log), str(int(conditional)), str(put_seconds)],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -117,8 +119,9 @@ def object_store(folder: Path, *, conditional: bool = True) -> Iterator[ObjectSt
 class Logged:
     """The server's application, with a line in the log for each answer."""
 
-    def __init__(self, application: Any, log: Path, conditional: bool) -> None:
-        self.application, self.log, self.conditional = application, log, conditional
+    def __init__(self, application: Any, log: Path, conditional: bool, put_seconds: float) -> None:
+        self.application, self.log = application, log
+        self.conditional, self.put_seconds = conditional, put_seconds
         self.writing, self.putting = threading.Lock(), threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
@@ -138,6 +141,7 @@ class Logged:
 
         if environ["REQUEST_METHOD"] != "PUT":
             return self.application(environ, start)
+        time.sleep(self.put_seconds)
         if not self.conditional:
             environ.pop("HTTP_IF_NONE_MATCH", None)
         with self.putting:
@@ -148,7 +152,7 @@ class Logged:
             stream.write(json.dumps(entry) + "\n")
 
 
-def serve(log: Path, conditional: bool) -> None:
+def serve(log: Path, conditional: bool, put_seconds: float) -> None:
     """Serve until the process is ended; the first line of its output is its port."""
     from moto.moto_server.werkzeug_app import (
         DomainDispatcherApplication,
@@ -157,7 +161,7 @@ def serve(log: Path, conditional: bool) -> None:
     )
     from werkzeug.serving import make_server
 
-    application = Logged(DomainDispatcherApplication(create_backend_app), log, conditional)
+    application = Logged(DomainDispatcherApplication(create_backend_app), log, conditional, put_seconds)
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler)
     sys.stdout.write(f"{server.server_port}\n")
     sys.stdout.flush()
@@ -165,4 +169,4 @@ def serve(log: Path, conditional: bool) -> None:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), sys.argv[2] == "1")
+    serve(Path(sys.argv[1]), sys.argv[2] == "1", float(sys.argv[3]))

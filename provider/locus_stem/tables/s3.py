@@ -190,8 +190,8 @@ class S3Store:
             keys = found.get_frozen_credentials() if found else None
         if keys is None or not keys.access_key or not keys.secret_key:
             raise LakeError(
-                f"lake {self.address.uri}: no keys were found for it. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a "
-                "profile or a role for this process, or name an Airflow connection of type aws that has them: "
+                f"lake {self.address.uri}: no keys were found for it. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+                "a profile or a role for this process, or name an Airflow connection of type aws that has them: "
                 f"s3://aws_default@{self.address.place}{self.address.path}"
             )
         if self._mask and keys != self._masked:

@@ -6,6 +6,7 @@ import itertools
 import os
 
 import pytest
+
 from support.object_store import object_store
 
 NUMBERS = itertools.count(1)

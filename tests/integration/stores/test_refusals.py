@@ -13,7 +13,6 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.execution_time.context import OutletEventAccessors
-from support.object_store import REGION
 
 from locus_stem.demo.__main__ import sandbox_connections
 from locus_stem.hooks.lake import open_lake
@@ -30,6 +29,7 @@ from locus_stem.sandbox.server import Server
 from locus_stem.tables import s3
 from locus_stem.tables.lake import LakeError, LakeUnavailableError
 from locus_stem.tables.objects import load_objects
+from support.object_store import REGION
 
 ALL = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
 #: The policy that the documentation gives.
@@ -61,7 +61,7 @@ def strict(store):
 def checked(strict):
     """Check keys during the test."""
     store, users = strict
-    store.enforce()
+    store.enforce(True)
     yield store, users
     store.enforce(False)
 
@@ -99,7 +99,7 @@ def test_keys_that_may_do_all_that_the_documentation_names_are_enough(checked, c
     store.bucket("enough")
     text = json.dumps(ENOUGH).replace("{bucket}", "enough")
     keys = store.user("enough", *json.loads(text))
-    store.enforce()
+    store.enforce(True)
     connection(keys, store.url)
     lake = open_lake("s3://aws_default@enough/lake")
     lake.check()

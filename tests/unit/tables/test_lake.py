@@ -31,7 +31,7 @@ def test_a_wrong_address_is_refused_with_what_is_wrong_and_what_is_allowed(uri, 
 
 
 def test_keys_in_the_address_are_refused_and_not_repeated():
-    with pytest.raises(LakeError, match="keys don.t belong into the address") as caught:
+    with pytest.raises(LakeError, match=r"keys don.t belong into the address") as caught:
         Lake("s3://AKIA:very-secret@bucket/lake").check()
     assert "very-secret" not in str(caught.value)
 
