@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,7 @@ class S3Store:
         self._allow_http = _flag("AWS_ALLOW_HTTP") if allow_http is None else allow_http
         self._mask = mask
         self._masked: ReadOnlyCredentials | None = None
+        self._making = threading.Lock()
         self._asking: tuple[Any, BaseClient] | None = None
         self._filesystem: tuple[ReadOnlyCredentials, pyarrow.fs.FileSystem] | None = None
 
@@ -211,12 +213,12 @@ class S3Store:
         return self._session_and_client()[1]
 
     def _session_and_client(self) -> tuple[Any, BaseClient]:
-        if self._asking is None:
-            with explained(self.address, self.label, STS):
-                session = self._make_session()
-                client = self._make_client(session)
-            self._asking = session, client
-        return self._asking
+        with self._making:
+            if self._asking is None:
+                with explained(self.address, self.label, STS):
+                    session = self._make_session()
+                    self._asking = session, self._make_client(session)
+            return self._asking
 
     def _make_client(self, session: Any) -> BaseClient:
         region = self._region or os.environ.get("AWS_REGION") or session.region_name or "us-east-1"

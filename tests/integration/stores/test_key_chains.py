@@ -98,7 +98,13 @@ def test_a_web_identity(store, nothing_known, used, role, monkeypatch, tmp_path)
 
 def test_a_process_that_gives_out_keys(store, nothing_known, used, monkeypatch, tmp_path):
     until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    keys = {"Version": 1, "AccessKeyId": "given", "SecretAccessKey": "s", "SessionToken": "t", "Expiration": until}
+    keys = {
+        "Version": 1,
+        "AccessKeyId": "given",
+        "SecretAccessKey": "s",
+        "SessionToken": "t",
+        "Expiration": until,
+    }
     (tmp_path / "keys.json").write_text(json.dumps(keys))
     (tmp_path / "config").write_text(
         f"[default]\nregion = {REGION}\ncredential_process = cat {tmp_path / 'keys.json'}\nendpoint_url = {store.url}\n"
@@ -152,7 +158,13 @@ def test_keys_that_end_are_renewed_while_the_lake_is_used(store, nothing_known, 
 
     def give_out(key, minutes):
         until = (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
-        keys = {"Version": 1, "AccessKeyId": key, "SecretAccessKey": "s", "SessionToken": key, "Expiration": until}
+        keys = {
+            "Version": 1,
+            "AccessKeyId": key,
+            "SecretAccessKey": "s",
+            "SessionToken": key,
+            "Expiration": until,
+        }
         (tmp_path / "keys.json").write_text(json.dumps(keys))
 
     (tmp_path / "config").write_text(
