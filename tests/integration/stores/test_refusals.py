@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -32,15 +33,7 @@ from locus_stem.tables.objects import load_objects
 from support.object_store import REGION
 
 ALL = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
-#: The policy that the documentation gives.
-ENOUGH = [
-    {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::{bucket}"},
-    {
-        "Effect": "Allow",
-        "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
-        "Resource": "arn:aws:s3:::{bucket}/*",
-    },
-]
+EXAMPLES = Path(__file__).parents[3] / "provider" / "docs" / "examples"
 
 
 def deny(action):
@@ -96,13 +89,15 @@ def refusal(error=LakeError, *, secrets=()):
 def test_keys_that_may_do_all_that_the_documentation_names_are_enough(checked, connection):
     store, _ = checked
     store.enforce(False)
-    store.bucket("enough")
-    text = json.dumps(ENOUGH).replace("{bucket}", "enough")
-    keys = store.user("enough", *json.loads(text))
+    store.bucket("my-bucket")
+    policy = json.loads((EXAMPLES / "s3_policy.json").read_text())
+    keys = store.user("enough", *policy["Statement"])
     store.enforce(True)
     connection(keys, store.url)
-    lake = open_lake("s3://aws_default@enough/lake")
+    lake = open_lake("s3://aws_default@my-bucket/lake")
     lake.check()
+    with refusal():
+        open_lake("s3://aws_default@my-bucket/other").check()
     load_objects(lake, "locus_sites", [{"id": 1}, {"id": 2}], complete=True, today=None)
     assert lake.read("locus_sites").num_rows == 2
     assert {request["key"] for request in store.requests()[-5:]} == {keys["aws_access_key_id"]}

@@ -101,7 +101,7 @@ def test_an_extract_that_is_killed_goes_on_from_staging_and_asks_at_most_what_it
         load_backfill(lake, staging)
     extracted(lake, staging, 0, server.url)
     assert len(set(asked(server))) == PLANNED
-    assert len(asked(server)) <= PLANNED + before - written
+    assert len(asked(server)) <= PLANNED + before - written + 1  # it may have asked as it died
     load_backfill(lake, staging)
     span = compare.Loaded("site", "hourly", date(2025, 10, 20), date(2025, 10, 27), NOW)
     assert [d.examples for d in compare.measurements(lake, server.fleet, [span])] == [[]]
@@ -110,7 +110,7 @@ def test_an_extract_that_is_killed_goes_on_from_staging_and_asks_at_most_what_it
 
 
 def test_requests_of_a_batch_to_the_store_are_as_many_as_its_parts(store, bucket, environment):
-    """Each part is two puts and two looks, however many there are, and however many batches stand beside it."""
+    """Each part is two puts and a look, however many there are, and however many batches stand beside it."""
     lake = Lake(f"s3://{bucket}/lake")
     rows = pa.table({"entity_id": pa.array([1], pa.int64())})
     staging = Staging(lake, "plan")
