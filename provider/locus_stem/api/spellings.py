@@ -1,0 +1,64 @@
+"""A secret in all the forms in which a text can hold it, and a text without it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from base64 import b64encode
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+HIDDEN = "***"
+#: From so many of its first characters on the beginning of a secret is hidden too: texts are cut off anywhere.
+SHORTEST_BEGINNING = 8
+
+
+def spellings(secrets: Iterable[str | None]) -> tuple[str, ...]:
+    """Give secrets as they can stand in a text, the longest first.
+
+    As they are, in a form, a URL, JSON, HTML, in what Python shows of a text or of bytes, and read as Latin-1.
+    """
+    found = {spelling for secret in secrets if secret for spelling in _of(secret)}
+    return tuple(sorted(found, key=lambda spelling: (-len(spelling), spelling)))
+
+
+def basic(user: str | None, password: str | None) -> str | None:
+    """Give a login as the header of basic authentication holds it, None without a password."""
+    return b64encode(f"{user or ''}:{password}".encode(errors="replace")).decode() if password else None
+
+
+def scrubbed(text: str, secrets: Iterable[str | None]) -> str:
+    """Take secrets out of a text in every spelling, and their beginnings where a text holds no more of them."""
+    spelled = spellings(secrets)
+    if not spelled:
+        return text
+    text = re.sub("|".join(map(re.escape, spelled)), HIDDEN, text, flags=re.IGNORECASE)
+    for spelling in spelled:  # only now: what one spelling begins with may be all of another's beginning
+        text = _without_beginning(text, spelling)
+    return text
+
+
+def _of(secret: str) -> Iterator[str]:
+    sent = secret.encode(errors="replace")
+    escaped = quote(sent), quote(sent, safe=""), quote_plus(sent)
+    yield from (secret, *escaped, *(re.sub("%..", lambda found: found[0].lower(), one) for one in escaped))
+    yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+    yield html.escape(secret)
+    yield from (repr(secret)[1:-1], repr(sent)[2:-1], sent.decode("latin-1"))
+
+
+def _without_beginning(text: str, secret: str) -> str:
+    least = re.compile(re.escape(secret[:SHORTEST_BEGINNING]), re.IGNORECASE)
+    pieces, at = [], 0
+    while (found := least.search(text, at)) is not None:
+        pieces += [text[at : found.start()], HIDDEN]
+        at = found.end()
+        for expected, held in zip(secret[SHORTEST_BEGINNING:], text[at:], strict=False):
+            if held.lower() != expected.lower():
+                break
+            at += 1
+    return "".join([*pieces, text[at:]])
