@@ -59,7 +59,7 @@ class LocusCredentials:
     @property
     def secrets(self) -> tuple[str | None, ...]:
         """What no log and no error may hold."""
-        logins = basic(self.username, self.password), basic(self.client_id, self.client_secret)
+        logins = (*basic(self.username, self.password), *basic(self.client_id, self.client_secret))
         return (self.password, self.client_secret, *logins)
 
     def validate(self) -> Self:

@@ -26,9 +26,12 @@ def spellings(secrets: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda spelling: (-len(spelling), spelling)))
 
 
-def basic(user: str | None, password: str | None) -> str | None:
-    """Give a login as the header of basic authentication holds it, None without a password."""
-    return b64encode(f"{user or ''}:{password}".encode(errors="replace")).decode() if password else None
+def basic(user: str | None, password: str | None) -> tuple[str, ...]:
+    """Give a login as the header of basic authentication holds it, in either encoding; none without a password."""
+    login = f"{user or ''}:{password}"
+    return tuple(
+        b64encode(login.encode(code, "replace")).decode() for code in ("utf-8", "latin-1") if password
+    )
 
 
 def scrubbed(text: str, secrets: Iterable[str | None]) -> str:

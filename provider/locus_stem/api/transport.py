@@ -62,9 +62,14 @@ class Proxy:
         return cls(url, user)
 
     @property
+    def login_sent(self) -> tuple[bytes, bytes] | None:
+        """User and password as they are sent, before they are written as base64."""
+        return (self.login[0].encode(), self.login[1].encode()) if self.login else None
+
+    @property
     def secrets(self) -> tuple[str | None, ...]:
         """What no log and no error may hold."""
-        return (self.login[1], basic(*self.login)) if self.login else ()
+        return (self.login[1], *basic(*self.login)) if self.login else ()
 
 
 def environment_proxy(url: str) -> Proxy | None:
@@ -94,7 +99,7 @@ class DeadlineTransport(httpx.BaseTransport):
         if proxy is None:
             self._pool = httpcore.ConnectionPool(**options)
         else:
-            self._pool = httpcore.HTTPProxy(proxy_url=proxy.url, proxy_auth=proxy.login, **options)
+            self._pool = httpcore.HTTPProxy(proxy_url=proxy.url, proxy_auth=proxy.login_sent, **options)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; the answer's body is read with the same deadline."""
