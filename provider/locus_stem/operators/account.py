@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,6 +12,7 @@ from locus_stem import pools
 from locus_stem.assets import table_asset
 from locus_stem.config import account_lake_uri, account_name
 from locus_stem.hooks.locus import LocusHook
+from locus_stem.hooks.masking import mask
 from locus_stem.hooks.stem import StemHook
 from locus_stem.operators.lineage import Lineage, lineage_wanted
 from locus_stem.operators.retries import retry_by_cause
@@ -56,13 +58,16 @@ class AccountOperator(BaseOperator):
             self.add_outlets([self._alias])
 
     def lake(self) -> Lake:
-        """Open the lake.
+        """Open the lake; the keys of its storage are masked in every log from here on.
 
         :raises locus_stem.tables.lake.LakeError: the address is wrong.
         """
         from locus_stem.tables.lake import Lake
+        from locus_stem.tables.storage_secrets import storage_secrets
 
-        return Lake(self.lake_uri or account_lake_uri(self.conn_id, self.default_conn_id))
+        lake = Lake(self.lake_uri or account_lake_uri(self.conn_id, self.default_conn_id))
+        mask(*storage_secrets(lake.storage_options, os.environ))
+        return lake
 
     def asked(self, *tables: str) -> None:
         """Note for the lineage that the API was asked for all that goes into these tables."""

@@ -13,8 +13,10 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import pyarrow as pa
 import pyarrow.fs
 
+from locus_stem.api.spellings import scrubbed
 from locus_stem.tables.schemas import SPECS
 from locus_stem.tables.sql import Filter, where
+from locus_stem.tables.storage_secrets import storage_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -158,12 +160,14 @@ class Lake:
                 stream.write(b"probe")
             filesystem.delete_file(probe)
         except (OSError, pa.ArrowException) as error:
-            if parts.scheme != "file" and not any(mark in str(error).upper() for mark in FINAL_MARKS):
+            # stores quote the request in their answer, headers with tokens included
+            said = scrubbed(str(error), storage_secrets(self.storage_options, os.environ))
+            if parts.scheme != "file" and not any(mark in said.upper() for mark in FINAL_MARKS):
                 raise LakeUnavailableError(
-                    f"lake {self.uri}: the storage doesn't answer as it should ({error})"
+                    f"lake {self.uri}: the storage doesn't answer as it should ({said})"
                 ) from error
             raise LakeError(
-                f"lake {self.uri}: a file can't be written and removed there ({error}); give this machine "
+                f"lake {self.uri}: a file can't be written and removed there ({said}); give this machine "
                 f"write access or another address; {ALLOWED}"
             ) from error
 
