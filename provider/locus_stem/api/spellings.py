@@ -40,9 +40,7 @@ def scrubbed(text: str, secrets: Iterable[str | None]) -> str:
     if not spelled:
         return text
     text = re.sub("|".join(map(re.escape, spelled)), HIDDEN, text, flags=re.IGNORECASE)
-    for spelling in spelled:  # only now: what one spelling begins with may be all of another's beginning
-        text = _without_beginning(text, spelling)
-    return text
+    return _without_beginnings(text, spelled)
 
 
 def _of(secret: str) -> Iterator[str]:
@@ -54,14 +52,19 @@ def _of(secret: str) -> Iterator[str]:
     yield from (repr(secret)[1:-1], repr(sent)[2:-1], sent.decode("latin-1"))
 
 
-def _without_beginning(text: str, secret: str) -> str:
-    least = re.compile(re.escape(secret[:SHORTEST_BEGINNING]), re.IGNORECASE)
+def _without_beginnings(text: str, spelled: tuple[str, ...]) -> str:
+    least = re.compile("|".join(re.escape(one[:SHORTEST_BEGINNING]) for one in spelled), re.IGNORECASE)
     pieces, at = [], 0
     while (found := least.search(text, at)) is not None:
         pieces += [text[at : found.start()], HIDDEN]
-        at = found.end()
-        for expected, held in zip(secret[SHORTEST_BEGINNING:], text[at:], strict=False):
-            if held.lower() != expected.lower():
-                break
-            at += 1
+        at = max(found.end(), found.start() + max(_alike(text, found.start(), one) for one in spelled))
     return "".join([*pieces, text[at:]])
+
+
+def _alike(text: str, start: int, secret: str) -> int:
+    """Count the characters from a place in a text on that are those of a secret."""
+    held = text[start : start + len(secret)].lower()
+    return next(
+        (n for n, (one, other) in enumerate(zip(held, secret.lower(), strict=False)) if one != other),
+        len(held),
+    )
