@@ -101,13 +101,22 @@ class Reader:
 
         :raises ApiError: it is something else, or its `statusCode` means that error.
         """
-        return self._object(raw, path, None)
+        try:
+            return self._object(raw, path, None)
+        except ApiError as error:
+            raise error.with_traceback(None) from None  # the frames hold what the server wrote
 
     def answer(self, raw: RawAnswer, call: Call) -> Answer:
         """Read the answer to a call.
 
         :raises ApiError: the answer can't be read, or its `statusCode` means that error.
         """
+        try:
+            return self._answer(raw, call)
+        except ApiError as error:
+            raise error.with_traceback(None) from None  # the frames hold what the server wrote
+
+    def _answer(self, raw: RawAnswer, call: Call) -> Answer:
         endpoint, path = call.endpoint, call.path
         body = self._object(raw, path, endpoint.read_refusal)
         payload: Any = body

@@ -50,7 +50,7 @@ class Lost:
     """
 
     kind: str
-    detail: str
+    detail: str = field(repr=False)  # as the server wrote it: an error shows it without secrets
 
 
 @dataclass(frozen=True, slots=True)

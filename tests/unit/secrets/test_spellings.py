@@ -32,7 +32,9 @@ WAYS = {
 }
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="⟦⟧"), min_size=1, max_size=40)
 #: Letters that have one other case, which is as long.
-ASCII = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=SHORTEST_BEGINNING + 1, max_size=60)
+ASCII = st.text(
+    st.characters(min_codepoint=33, max_codepoint=126), min_size=SHORTEST_BEGINNING + 1, max_size=60
+)
 
 
 def _pieces(text):
