@@ -33,6 +33,8 @@ class Exchange:
         self._authorization = ""
         self._rejections = 0
         self._wait = 0.0
+        #: Why the call is, or was, to be sent again.
+        self.last_error: ApiError | None = None
 
     def answered(self) -> Flow[Answer]:
         """Go on until the call is answered and the answer read.
@@ -54,7 +56,8 @@ class Exchange:
                 yield Wait(self._wait)
             self._authorization = yield from self._auth.authorization(self._retries)
             headers = {"Authorization": self._authorization}
-            sent = yield Send(Request(self.call.endpoint.method, self._target, headers))
+            limit = self._reader.limit(self.call.bound)
+            sent = yield Send(Request(self.call.endpoint.method, self._target, headers, limit=limit))
             error = self._reader.error(sent, self._path, self.call.endpoint.read_refusal)
             if error is None:
                 return sent  # type: ignore[no-any-return]
@@ -72,6 +75,7 @@ class Exchange:
 
         :raises ApiError: it is none, or the budget is spent.
         """
+        self.last_error = error
         self._rejections = self._rejections + 1 if error.status == 401 else 0
         if self._rejections:
             error = self._auth.rejected(self._authorization, error, self._rejections)
