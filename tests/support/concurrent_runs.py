@@ -29,6 +29,11 @@ SLICES_A_YEAR = 12
 WITHIN = 3600.0
 
 
+def _first_day_not_loaded() -> date:
+    """Give the day after that of the daily run which the schedule begins with."""
+    return (datetime.now(UTC) - timedelta(hours=12)).date()
+
+
 @dataclass
 class Concurrent:
     """An Airflow with a sandbox beside it, and what was seen.
@@ -41,8 +46,7 @@ class Concurrent:
     waits: list[float] = field(default_factory=list)
     spans: dict[str, float] = field(default_factory=dict)
     revised_before: bool = False
-    #: The first day that is not loaded: the scheduled daily run's day is the one before.
-    last: date = field(default_factory=lambda: (datetime.now(UTC) - timedelta(hours=12)).date())
+    last: date = field(default_factory=_first_day_not_loaded)
 
     @property
     def fleet(self) -> Fleet:
