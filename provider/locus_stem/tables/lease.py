@@ -81,6 +81,7 @@ class Lease:
         self._holder = _number(load)
         self._token = secrets.randbits(62) | 1
         self._ledger: DeltaTable | None = None
+        self._fenced = False
         self._step = time.monotonic()
         self._ended = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name=f"lease of {table}", daemon=True)
@@ -176,7 +177,7 @@ class Lease:
                 commit.exclusively(self._lake, LOADS, self._renew)
             except (LeaseLostError, AnotherTryError):  # the load itself finds out
                 return
-            except (DeltaError, OSError) as error:
+            except (DeltaError, OSError, commit.CommitConflictError) as error:
                 log.warning("%s: the lease was not renewed, it is tried again: %s", self._table, error)
 
     def _renew(self, ledger: DeltaTable) -> None:
@@ -200,7 +201,7 @@ class Lease:
 
 @contextmanager
 def lease_of(lake: Lake, table: str, load: str, beside: Sequence[str]) -> Iterator[Lease]:
-    """Hold a table's lease; it is given back at the end, or where an error ends the load.
+    """Hold a table's lease; who holds it gives it back with what was loaded, and an error that ends the load does too.
 
     :param beside: the tables that its loads write: see the module.
     """
