@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, BaseHook, mask_secret
+from airflow.providers.common.compat.sdk import AirflowException, BaseHook
 
 from locus_stem.api.errors import ConfigurationError
 from locus_stem.config import default_lake_uri
 from locus_stem.hooks.connection import defined
+from locus_stem.hooks.masking import mask
 from locus_stem.tables.address import LakeAddress, LakeError
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def open_lake(uri: str | None = None) -> Lake:
     :param uri: its address; None: ``[locus_stem] lake_uri``.
     :raises LakeError: the address or its connection is wrong, or a package is missing; the message says which.
     """
+    from locus_stem.tables.environment_keys import environment_keys
     from locus_stem.tables.lake import Lake
     from locus_stem.tables.stores import environment_store
 
@@ -47,7 +50,8 @@ def open_lake(uri: str | None = None) -> Lake:
     if address.scheme == "file":
         return Lake(address.uri)
     if address.conn_id is None:
-        return Lake(address.uri, environment_store(address, mask_secret))
+        mask(*environment_keys(os.environ))
+        return Lake(address.uri, environment_store(address, mask))
     return Lake(address.uri, _store(address, _connection(address, address.conn_id)))
 
 
@@ -106,7 +110,7 @@ def _s3(address: LakeAddress, connection: Connection, label: str) -> Store:
         endpoint=fields.get_service_endpoint_url("s3"),
         virtual=s3["addressing_style"] == "virtual" if "addressing_style" in s3 else None,
         allow_http=None if allow_http is None else str(allow_http).lower() == "true",
-        mask=mask_secret,
+        mask=mask,
     )
 
 
@@ -138,7 +142,7 @@ def _google(address: LakeAddress, connection: Connection, label: str) -> Store:
         )
         found = make(key, scopes=[GOOGLE_SCOPE])
         found.refresh(Request())
-        mask_secret(found.token)
+        mask(found.token)
         return found
 
     return google_store(address, key, token)
@@ -166,7 +170,7 @@ def _azure(address: LakeAddress, connection: Connection, label: str) -> Store:
         )
     found = {name: str(value) for name, value in keys.items()}
     for name in {"account_key", "sas_token", "client_secret"} & found.keys():
-        mask_secret(found[name])
+        mask(found[name])
     return azure_store(address, found)
 
 

@@ -23,6 +23,7 @@ from locus_stem.tables.s3_errors import STS, explained, refuse_other_region, wit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from botocore.client import BaseClient
     from botocore.credentials import ReadOnlyCredentials
@@ -75,7 +76,7 @@ class S3Store:
         self._virtual = _flag("AWS_VIRTUAL_HOSTED_STYLE_REQUEST") if virtual is None else virtual
         self._allow_http = _flag("AWS_ALLOW_HTTP") if allow_http is None else allow_http
         self._mask = mask
-        self._masked: ReadOnlyCredentials | None = None
+        self._secrets: list[str] = []
         self._making = threading.Lock()
         self._asking: tuple[Any, BaseClient] | None = None
         self._filesystem: tuple[ReadOnlyCredentials, pyarrow.fs.FileSystem] | None = None
@@ -124,21 +125,21 @@ class S3Store:
 
         client, bucket = self._client(), self.address.place
         probe = f"{self.address.path}/.probe-{uuid.uuid4().hex}".lstrip("/")
-        with explained(self.address, self.label, "s3:ListBucket"):
+        with self._explained("s3:ListBucket"):
             client.list_objects_v2(Bucket=bucket, Prefix=probe, MaxKeys=1)
-        with explained(self.address, self.label, "s3:PutObject"):
+        with self._explained("s3:PutObject"):
             client.put_object(Bucket=bucket, Key=probe, Body=b"probe", IfNoneMatch="*")
         try:
-            with explained(self.address, self.label, "s3:PutObject"):
+            with self._explained("s3:PutObject"):
                 self._check_conditional(client, bucket, probe)
-            with explained(self.address, self.label, "s3:GetObject"):
+            with self._explained("s3:GetObject"):
                 client.get_object(Bucket=bucket, Key=probe)["Body"].read()
             self._check_engines(probe)
         except BaseException:
             with suppress(BotoCoreError, ClientError):
                 client.delete_object(Bucket=bucket, Key=probe)
             raise
-        with explained(self.address, self.label, "s3:DeleteObject"):
+        with self._explained("s3:DeleteObject"):
             client.delete_object(Bucket=bucket, Key=probe)
 
     def _check_conditional(self, client: BaseClient, bucket: str, probe: str) -> None:
@@ -187,7 +188,7 @@ class S3Store:
 
     def _keys(self) -> ReadOnlyCredentials:
         session, _ = self._session_and_client()
-        with explained(self.address, self.label, STS):
+        with self._explained(STS):
             found = session.get_credentials()
             keys = found.get_frozen_credentials() if found else None
         if keys is None or not keys.access_key or not keys.secret_key:
@@ -196,12 +197,15 @@ class S3Store:
                 "a profile or a role for this process, or name an Airflow connection of type aws that has them: "
                 f"s3://aws_default@{self.address.place}{self.address.path}"
             )
-        if self._mask and keys != self._masked:
-            for secret in (keys.secret_key, keys.token):
-                if secret:
+        for secret in (keys.secret_key, keys.token):
+            if secret and secret not in self._secrets:
+                self._secrets.append(secret)
+                if self._mask:
                     self._mask(secret)
-            self._masked = keys
         return keys
+
+    def _explained(self, action: str) -> AbstractContextManager[None]:
+        return explained(self.address, self.label, action, self._secrets)
 
     def _place(self) -> tuple[str, str]:
         """Give the endpoint's URL and the region, as boto3 has found them."""
@@ -215,7 +219,7 @@ class S3Store:
     def _session_and_client(self) -> tuple[Any, BaseClient]:
         with self._making:
             if self._asking is None:
-                with explained(self.address, self.label, STS):
+                with self._explained(STS):
                     session = self._make_session()
                     self._asking = session, self._make_client(session)
             return self._asking

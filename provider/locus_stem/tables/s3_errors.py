@@ -6,10 +6,11 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from locus_stem.api.spellings import scrubbed
 from locus_stem.tables.address import LakeError, LakeUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from locus_stem.tables.address import LakeAddress
 
@@ -45,14 +46,24 @@ OTHER_REGION = {
 
 
 @contextmanager
-def explained(address: LakeAddress, label: str, action: str) -> Iterator[None]:
+def explained(address: LakeAddress, label: str, action: str, secrets: Sequence[str]) -> Iterator[None]:
     """Turn botocore's errors into the lake's, which name address and keys' owner, and say what to do.
 
     :param label: whose keys they are
     :param action: the permission that is needed in there
+    :param secrets: keys, which stores may quote in their answers
     :raises LakeError: no repetition helps
     :raises LakeUnavailableError: the store can't be reached, or fails
     """
+    try:
+        with _translated(address, label, action):
+            yield
+    except (LakeError, LakeUnavailableError) as error:
+        raise type(error)(scrubbed(str(error), secrets)) from error.__cause__
+
+
+@contextmanager
+def _translated(address: LakeAddress, label: str, action: str) -> Iterator[None]:
     from botocore.exceptions import (
         BotoCoreError,
         ClientError,
