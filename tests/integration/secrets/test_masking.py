@@ -12,7 +12,6 @@ from urllib.parse import quote, quote_plus
 import pytest
 import requests
 from airflow.providers.common.compat.sdk import redact
-from support.canaries import ASCII, IN_A_URL, LATIN
 
 from locus_stem.api import AuthenticationError, ConfigurationError
 from locus_stem.hooks.locus import LocusHook
@@ -20,6 +19,7 @@ from locus_stem.hooks.stem import StemHook
 from locus_stem.hooks.webhook import Webhook
 from locus_stem.pipelines.webhook_reply import Verdict
 from locus_stem.triggers.locus import LocusAlertTrigger
+from support.canaries import ASCII, IN_A_URL, LATIN
 
 WAYS = (
     str,
