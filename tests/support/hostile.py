@@ -92,6 +92,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._serve()
 
+    do_PUT = do_HEAD = do_DELETE = do_GET
+
     def do_CONNECT(self) -> None:
         """Refuse as a proxy that gives back its login."""
         self.server.requests.append(self.requestline)
@@ -106,7 +108,13 @@ class _Handler(BaseHTTPRequestHandler):
         _, where, behaviour, *rest = [*self.path.split("?")[0].split("/"), "", ""]
         form = body.decode("latin-1") if "form" in self.headers.get("Content-Type", "") else ""
         held = [value for name, value in parse_qsl(form) if name != "grant_type"]
-        self.held = [self.headers.get("Authorization", ""), *held, body.decode("utf-8", "replace"), self.path]
+        token = self.headers.get("X-Amz-Security-Token", "")
+        self.held = [
+            token or self.headers.get("Authorization", ""),
+            *held,
+            body.decode("utf-8", "replace"),
+            self.path,
+        ]
         if where == "data" and rest[:2] == ["oauth", "token"]:
             token = {"access_token": self.server.new_token(), "refresh_token": self.server.new_token()}
             self._answer(200, json.dumps({**token, "expires_in": 3600}).encode())
