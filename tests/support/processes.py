@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ class Process:
     def start(self) -> None:
         """Start the command; what an earlier start has left must be gone."""
         assert not self.alive(), f"{self.command} runs already"
+        _end_in_order()
         identity: dict[str, Any] = {}
         if self.user:
             identity = {"user": self.user, "group": self.user, "extra_groups": []}
@@ -113,6 +115,13 @@ class Process:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{what}: not within {within:.0f} s:\n{self.output()}")
             time.sleep(0.1)
+
+
+def _end_in_order() -> None:
+    """Let SIGTERM unwind the tests, so that nothing that was started outlives them."""
+    main = threading.current_thread() is threading.main_thread()
+    if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
 
 
 def _lives(pid: int) -> bool:
