@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
+import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +14,7 @@ import httpx
 import pytest
 
 from cluster.topology import Topology
+from locus_stem.demo.__main__ import DAG_FILE, WEBHOOK
 from locus_stem.demo.webhook import Webhook
 from locus_stem.sandbox.fleet import Fleet
 from locus_stem.tables.lake import Lake
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from support.services import S3
 
 SITES = 200
+SITE_DATA = r"/v3/sites/\d+/data"
 #: Signs that mean something in addresses.
 POSTGRES_PASSWORD = "p@ss/w%rd:#?&" + secrets.token_urlsafe(8)
 
@@ -42,10 +46,14 @@ class Cluster:
     def stats(self):
         return httpx.get(f"{self.sandbox}/_sandbox/stats").json()
 
+    def asked(self):
+        """Give the requests for sites' measurements so far."""
+        log = httpx.get(f"{self.sandbox}/_sandbox/log").json()
+        return [f"{one['path']}?{one['query']}" for one in log if re.fullmatch(SITE_DATA, one["path"])]
+
 
 def ended_well(done):
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done
+    assert done.status == 0, done.output[-3000:]
 
 
 @pytest.fixture(scope="session")
@@ -77,10 +85,12 @@ def cluster(tmp_path_factory):
 
 
 def give(topology, webhook):
-    """Put what an operator gives into the folder of given secrets; the others are generated."""
+    """Put what an operator gives into the folders of secrets and DAGs; other secrets are generated."""
     (topology.given / "postgres_password").write_text(POSTGRES_PASSWORD + "\n")
     text = (compose.DOCKER / "sandbox-connections.json").read_text()
     for there, here in topology.places.items():
         text = text.replace(there, here)
     ticketing = {"conn_type": "http", "host": webhook.url}
-    (topology.given / "connections.json").write_text(json.dumps({**json.loads(text), "ticketing": ticketing}))
+    (topology.given / "connections.json").write_text(json.dumps({**json.loads(text), WEBHOOK: ticketing}))
+    shutil.copy(compose.DOCKER.parent / "dags" / "pools.json", topology.dags)
+    (topology.dags / "plants.py").write_text(DAG_FILE)

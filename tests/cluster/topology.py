@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
+import secrets
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from locus_stem.demo.airflow_process import free_port, inherited
 from support import compose
@@ -28,6 +28,13 @@ SOONER = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
 }
+
+
+class Ended(NamedTuple):
+    """How a command has ended."""
+
+    status: int
+    output: str
 
 
 @dataclass
@@ -52,9 +59,9 @@ class Topology:
         self.home = self.folder / "airflow"
         self.secrets = self.folder / "secrets"
         self.given = self.folder / "given"
-        for made in (self.home / "logs", self.secrets, self.given):
+        self.dags = self.home / "dags"
+        for made in (self.home / "logs", self.dags, self.secrets, self.given):
             made.mkdir(parents=True)
-        (self.home / "dags").symlink_to(compose.DOCKER.parent / "dags")
         self.places = {
             "http://api-server:8080": f"http://127.0.0.1:{self.port}",
             "/opt/locus-stem": str(compose.DOCKER),
@@ -100,18 +107,16 @@ class Topology:
         }
         return {**inherited(), **machine, **here}
 
-    def run(self, service: str, *arguments: str, name: str = "") -> subprocess.CompletedProcess[str]:
+    def run(self, service: str, *arguments: str, name: str = "") -> Ended:
         """Run a service that ends, or another command in its container, to its end."""
-        return subprocess.run(
-            [str(ENTRYPOINT), *(arguments or self._command(service))],
-            env=self.environment(service, name or service),
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            timeout=300,
-        )
+        command = [str(ENTRYPOINT), *(arguments or self._command(service))]
+        log = self.folder / f"{service}-{secrets.token_hex(4)}.log"
+        process = Process(command, self.environment(service, name or service), log)
+        process.start()
+        try:
+            return Ended(process.wait(300), process.output(-1))
+        finally:
+            process.kill()
 
     @contextmanager
     def sandbox(self, *options: str) -> Iterator[str]:

@@ -98,6 +98,11 @@ class Process:
                 self._started.wait(patience)
         self.kill()
 
+    def wait(self, within: float) -> int:
+        """Wait for its end and give its exit status."""
+        assert self._started is not None, f"{self.command} was not started"
+        return self._started.wait(within)
+
     def output(self, characters: int = 4000) -> str:
         """Give the end of what it has printed, or with -1 all of it."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
