@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["BatchStaging", "Staging", "StagingError", "remove_abandoned", "remove_staging"]
 
 FOLDER = "_staging"
+#: The file that describes a plan, and without which nothing of it is read.
+PLAN = "plan.json"
 # Row groups of about one entity's month let a load read some entities of a part without the others.
 ROW_GROUP_ROWS = 65_536
 
@@ -80,12 +83,15 @@ class Staging:
             raise self._unseen(name) from error
 
     def remove(self) -> None:
-        """Delete everything of the plan; nothing is fine too."""
+        """Delete everything of the plan; nothing is fine too.
+
+        Its description goes first: whoever is killed in between leaves nothing that could be taken for a whole plan.
+        """
         filesystem, base = self.lake.filesystem()
-        try:
+        with suppress(FileNotFoundError):
+            filesystem.delete_file(f"{base}/{self._folder()}/{PLAN}")
+        with suppress(FileNotFoundError):
             filesystem.delete_dir(f"{base}/{self._folder()}")
-        except FileNotFoundError:
-            return
 
     def _folder(self) -> str:
         return f"{FOLDER}/{_safe(self.plan_id)}"
