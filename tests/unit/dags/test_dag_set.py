@@ -71,6 +71,19 @@ def test_schedules_and_defaults_are_given_by_the_dags_name():
     assert dag.params["granularity"] == "15min"
 
 
+def test_an_accounts_own_arguments_of_tasks_come_before_the_packages():
+    def told(context):
+        pass
+
+    given = {"retries": 50, "on_failure_callback": told}
+    for dag in account_dags(LocusAccount(default_args=given), StemAccount("east")):
+        for task in dag.tasks:
+            mine = not dag.dag_id.endswith("__east")
+            assert (task.retries == 50) is mine, (dag.dag_id, task.task_id)
+            assert (task.on_failure_callback == [told]) is mine
+            assert task.max_retry_delay is not None  # the package's others stay
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
