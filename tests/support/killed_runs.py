@@ -20,7 +20,7 @@ from support.effects import AT_THE_API
 from support.tries import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from locus_stem.demo.compare import Difference
@@ -74,7 +74,12 @@ PIPELINES = {
 
 @dataclass
 class World:
-    """A sandbox of both APIs, a webhook, a lake, and the runs of a pipeline on them."""
+    """A sandbox of both APIs, a webhook, a lake, and the runs of a pipeline on them.
+
+    :param settings: constants of the package that are others in the tries.
+    :param mended: called between the tries of a task.
+    :param last: the newest run.
+    """
 
     zygote: Zygote
     server: Server
@@ -82,11 +87,22 @@ class World:
     lake: Lake
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
+    mended: Callable[[], None] | None = None
+    last: Run | None = None
 
-    def run(self, name: str, kill: KillPoint | None = None, of: str = "", map_index: int = -1) -> Run:
+    def run(
+        self,
+        name: str,
+        kill: KillPoint | None = None,
+        of: str = "",
+        before: Mapping[str, Callable[[], None]] | None = None,
+        cleared: Run | None = None,
+    ) -> Run:
         """Run a pipeline to its end; a task's first try dies at the kill point.
 
-        :param of: the task that is killed.
+        :param of: the task that is killed; of a mapped one it is the first.
+        :param before: what is done before a task is first tried.
+        :param cleared: a run that failed: its failed task and those after it are run again.
         """
         pipeline = PIPELINES[name]
         connections = {
@@ -98,15 +114,23 @@ class World:
             **{f"AIRFLOW_CONN_{key.upper()}": json.dumps(fields) for key, fields in connections.items()},
         }
         folder = self.folder / "run"
-        run = Run(
-            self.zygote, folder, pipeline.dag_id, environment, self.settle, pipeline.params, self.settings
+        run = self.last = cleared or Run(
+            self.zygote,
+            folder,
+            pipeline.dag_id,
+            environment,
+            self.between_tries,
+            pipeline.params,
+            self.settings,
         )
         batches: list[str] = []
         for task in pipeline.tasks:
             mine = kill if task == of else None
+            if before and task in before:
+                before[task]()
             if task == pipeline.mapped:
                 for number, batch in enumerate(batches):
-                    here = mine if number == max(map_index, 0) else None
+                    here = mine if number == 0 else None
                     run.task(task, here, number, batch=batch)
             elif task == "plan":
                 batches = run.task(task, mine)
@@ -174,8 +198,13 @@ class World:
         self.server.__exit__(None, None, None)
         self.server = Server(self.server.fleet, replace(self.server.options, faults=(fault,))).__enter__()
 
-    def settle(self) -> None:
-        """Wait until no request of a process that was killed is answered any more, as a retry's delay does."""
+    def between_tries(self) -> None:
+        """Wait until no request of a process that was killed is answered any more, as a retry's delay does.
+
+        What was broken is mended, if somebody does that meanwhile.
+        """
+        if self.mended is not None:
+            self.mended()
         deadline = time.monotonic() + 10
         while any(self.server.application.in_flight.values()) and time.monotonic() < deadline:
             time.sleep(0.005)

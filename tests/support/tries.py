@@ -1,7 +1,7 @@
-"""A DAG's run without a scheduler: each try of a task is a process of its own, which may be killed and is then retried.
+"""A DAG's run without a scheduler: each try of a task is a process of its own, which may be killed.
 
-What Airflow keeps between the tries of a run (XComs, states) is kept here as it keeps it: an XCom stands as soon as it is
-pushed, a task's result only when the task has ended well, and a new try begins without XComs.
+What Airflow keeps between the tries of a run (XComs, states) is kept here as it keeps it: an XCom stands as soon as it
+is pushed, a task's result only when the task has ended well, and a new try begins without XComs.
 """
 
 from __future__ import annotations
@@ -81,14 +81,17 @@ class Run:
     settings: Mapping[str, Any] = field(default_factory=dict)
     run_id: str = "manual__2025-10-27T00:00:00+00:00"
     tries: dict[tuple[str, int], int] = field(default_factory=dict)
+    done: set[tuple[str, int]] = field(default_factory=set)
     states: dict[str, str] = field(default_factory=dict)
     xcoms: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def task(self, task_id: str, kill: KillPoint | None = None, map_index: int = -1, **mapped: Any) -> Any:
-        """Run a task to its end, the first try up to its kill point.
+        """Run a task to its end, the first try up to its kill point; one that is done stays as it is.
 
         :raises RunFailedError: it failed for good.
         """
+        if (task_id, map_index) in self.done:
+            return self.xcoms[f"{task_id} {map_index}"].get("return_value")
         for _ in range(TRIES):
             number = self.tries[task_id, map_index] = self.tries.get((task_id, map_index), 0) + 1
             while (state := self._try(task_id, map_index, number, mapped, kill)) == "rescheduled":
@@ -103,6 +106,7 @@ class Run:
             self.states[task_id] = state
         if state not in {"success", "skipped"}:
             raise RunFailedError(f"{task_id} {map_index}: {state}\n{self.log[-3000:]}")
+        self.done.add((task_id, map_index))
         return self.xcoms[f"{task_id} {map_index}"].get("return_value")
 
     def _try(

@@ -25,6 +25,8 @@ from locus_stem.operators.retries import is_final
 from locus_stem.pipelines import alert_delivery, maintenance, report  # noqa: F401
 from support.effects import Effects, KillPoint
 
+log = logging.getLogger(__name__)
+
 
 class TaskInstance(SimpleNamespace):
     """What the operators ask of a task instance."""
@@ -90,7 +92,7 @@ def attempt(order: dict[str, Any]) -> None:
     except AirflowSkipException:
         ti.xcom_push("state", "skipped")
     except Exception as error:
-        logging.exception("the try failed")
+        log.exception("the try failed")
         final = isinstance(error, AirflowFailException) or is_final(error)
         ti.xcom_push("state", "failed" if final else "to be retried")
     else:
@@ -110,7 +112,7 @@ def main() -> None:
                 attempt(json.loads(line))
                 status = 0
             except BaseException:
-                logging.exception("the try's process failed")
+                log.exception("the try's process failed")
             finally:
                 os._exit(status)
         _, ended = os.waitpid(child, 0)

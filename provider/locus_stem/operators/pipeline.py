@@ -84,6 +84,7 @@ class ExtractOperator(FetchOperator):
 
         with known_causes(context):
             hook, lake = self.hook(), self.lake()
+            lake.check()  # what is asked for must find room
             folder, _, name = self.batch.rpartition("/")
             staging = Staging.at(lake, folder)
             requests = [DataRequest.from_json(item) for item in staging.read_json(f"{name}.json")]

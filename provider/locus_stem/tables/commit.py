@@ -17,6 +17,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from locus_stem.tables.schemas import SPECS
 from locus_stem.tables.sql import Filter, quoted, where
+from locus_stem.tables.storage_failures import storage_failures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -50,11 +51,13 @@ def exclusively(lake: Lake, name: str, work: Callable[[DeltaTable], Result]) -> 
 
     :param work: reads the table that it is given and makes at most one commit on it
     :raises CommitConflictError: another writer was faster every time
+    :raises locus_stem.tables.lake.LakeError: the file system is closed to this machine
+    :raises locus_stem.tables.lake.LakeUnavailableError: the file system is full, or fails
     """
     for attempt in range(1, TRIES + 1):
-        table = _opened_or_created(lake, name)
         try:
-            return work(table)
+            with storage_failures(lake.uri):
+                return work(_opened_or_created(lake, name))
         except CommitFailedError as error:
             log.info("%s: another writer committed first (try %d of %d): %s", name, attempt, TRIES, error)
             time.sleep(random.uniform(0, min(0.5, 0.05 * 2**attempt)))  # noqa: S311

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,22 +147,32 @@ class Lake:
         """Write a probe file into the lake and remove it again.
 
         :raises LakeError: the address is wrong, or nothing can be written there
-        :raises LakeUnavailableError: an object store fails for another reason
+        :raises LakeUnavailableError: a disk is full, or an object store fails for another reason
         """
+        from locus_stem.tables.storage_failures import storage_failure
+
         parts = self._checked_parts()
         if parts.scheme == "file":
             _check_folder(self.uri, Path(unquote(parts.path)))
         try:
             filesystem, base = self.filesystem()
             probe = f"{base}/.probe-{uuid.uuid4().hex}"
-            with filesystem.open_output_stream(probe) as stream:
-                stream.write(b"probe")
+            try:
+                with filesystem.open_output_stream(probe) as stream:
+                    stream.write(b"probe")
+            except OSError:
+                with suppress(OSError):  # on a full disk it may be there, and empty
+                    filesystem.delete_file(probe)
+                raise
             filesystem.delete_file(probe)
         except (OSError, pa.ArrowException) as error:
             if parts.scheme != "file" and not any(mark in str(error).upper() for mark in FINAL_MARKS):
                 raise LakeUnavailableError(
                     f"lake {self.uri}: the storage doesn't answer as it should ({error})"
                 ) from error
+            meant = storage_failure(self.uri, error)
+            if isinstance(meant, LakeUnavailableError):
+                raise meant from error
             raise LakeError(
                 f"lake {self.uri}: a file can't be written and removed there ({error}); give this machine "
                 f"write access or another address; {ALLOWED}"

@@ -18,6 +18,8 @@ import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
 
+from locus_stem.tables.storage_failures import storage_failures
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -88,10 +90,11 @@ class Staging:
         Its description goes first: whoever is killed in between leaves nothing that could be taken for a whole plan.
         """
         filesystem, base = self.lake.filesystem()
-        with suppress(FileNotFoundError):
-            filesystem.delete_file(f"{base}/{self._folder()}/{PLAN}")
-        with suppress(FileNotFoundError):
-            filesystem.delete_dir(f"{base}/{self._folder()}")
+        with storage_failures(self.lake.uri):
+            with suppress(FileNotFoundError):
+                filesystem.delete_file(f"{base}/{self._folder()}/{PLAN}")
+            with suppress(FileNotFoundError):
+                filesystem.delete_dir(f"{base}/{self._folder()}")
 
     def _folder(self) -> str:
         return f"{FOLDER}/{_safe(self.plan_id)}"
@@ -201,8 +204,14 @@ def _write(lake: Lake, path: str, content: bytes | pa.Buffer) -> None:
         with filesystem.open_output_stream(target) as stream:
             stream.write(content)
         return
-    filesystem.create_dir(target.rsplit("/", 1)[0])
     temporary = f"{target}.{uuid.uuid4().hex[:8]}.tmp"
-    with filesystem.open_output_stream(temporary) as stream:
-        stream.write(content)
-    filesystem.move(temporary, target)
+    with storage_failures(lake.uri):
+        filesystem.create_dir(target.rsplit("/", 1)[0])
+        try:
+            with filesystem.open_output_stream(temporary) as stream:
+                stream.write(content)
+            filesystem.move(temporary, target)
+        except BaseException:
+            with suppress(OSError):  # half a file takes room, too
+                filesystem.delete_file(temporary)
+            raise
