@@ -21,9 +21,10 @@ import pyarrow.fs
 from locus_stem.tables.lake import Lake
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+Edge = tuple[str, str, str, "Callable[..., str]"]
 Moment = Literal["before", "during", "after"]
 
 
@@ -66,7 +67,7 @@ def _nothing(*_: Any) -> str:
 
 
 #: Effect, module, attribute, and what it is done to, from its arguments.
-EDGES: tuple[tuple[str, str, str, Callable[..., str]], ...] = (
+EDGES: tuple[Edge, ...] = (
     ("request", "locus_stem.api.client", "_Client._send", _path),
     ("file", "locus_stem.tables.staging", "_write", _staged),
     ("commit", "locus_stem.tables.commit", "append", _table),
@@ -74,6 +75,10 @@ EDGES: tuple[tuple[str, str, str, Callable[..., str]], ...] = (
     ("commit", "locus_stem.tables.commit", "rewrite", _table),
     ("removal", "locus_stem.tables.staging", "Staging.remove", _folder),
     ("post", "locus_stem.hooks.webhook", "Webhook.post", _nothing),
+)
+#: In a task of Airflow: its result has been handed over, and nobody knows yet that it succeeded.
+AIRFLOW: tuple[Edge, ...] = (
+    ("result", "airflow.sdk.execution_time.task_runner", "_push_xcom_if_needed", _nothing),
 )
 #: A process that may not write files longer than this dies in the middle of one; the shortest staged file is longer.
 HALF_A_FILE = 100
@@ -84,11 +89,11 @@ AT_THE_API = 0.03
 class Effects:
     """The effects of this process from now on: written to a file, a line each, and cut off at the kill point."""
 
-    def __init__(self, log: Path, point: KillPoint | None) -> None:
+    def __init__(self, log: Path, point: KillPoint | None, edges: Sequence[Edge] = EDGES) -> None:
         self.log, self.point = log, point
         self._seen = 0
         self._one = threading.Lock()
-        for effect, module, attribute, what in EDGES:
+        for effect, module, attribute, what in edges:
             owner: Any = importlib.import_module(module)
             *classes, name = attribute.split(".")
             for one in classes:

@@ -170,15 +170,7 @@ class World:
 
     def left_in_staging(self) -> list[str]:
         """Name what lies in staging, and probes that lie in the lake."""
-        filesystem, base = self.lake.filesystem()
-        staged = filesystem.get_file_info(
-            pyarrow.fs.FileSelector(f"{base}/_staging", recursive=True, allow_not_found=True)
-        )
-        beside = filesystem.get_file_info(pyarrow.fs.FileSelector(base))
-        return [
-            info.path.removeprefix(f"{base}/")
-            for info in [*staged, *(one for one in beside if one.base_name.startswith(".probe"))]
-        ]
+        return left_in_staging(self.lake)
 
     def repeated(self) -> int:
         """Count the requests that were served again, of those that name what they ask for."""
@@ -214,3 +206,16 @@ def repeats(log: Sequence[Served]) -> int:
     """Count the requests that were answered more than once."""
     asked = Counter((one.path, one.query) for one in log if one.api != "token" and one.status == 200)
     return sum(number - 1 for number in asked.values())
+
+
+def left_in_staging(lake: Lake) -> list[str]:
+    """Name what lies in a lake's staging, and probes that lie beside it."""
+    filesystem, base = lake.filesystem()
+    staged = filesystem.get_file_info(
+        pyarrow.fs.FileSelector(f"{base}/_staging", recursive=True, allow_not_found=True)
+    )
+    beside = filesystem.get_file_info(pyarrow.fs.FileSelector(base))
+    return [
+        info.path.removeprefix(f"{base}/")
+        for info in [*staged, *(one for one in beside if one.base_name.startswith(".probe"))]
+    ]

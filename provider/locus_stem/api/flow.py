@@ -33,6 +33,8 @@ class Exchange:
         self._authorization = ""
         self._rejections = 0
         self._wait = 0.0
+        #: Why the call is, or was, to be sent again.
+        self.last_error: ApiError | None = None
 
     def answered(self) -> Flow[Answer]:
         """Go on until the call is answered and the answer read.
@@ -53,12 +55,16 @@ class Exchange:
             if self._wait:
                 yield Wait(self._wait)
             self._authorization = yield from self._auth.authorization(self._retries)
-            headers = {"Authorization": self._authorization}
-            sent = yield Send(Request(self.call.endpoint.method, self._target, headers))
+            sent = yield Send(self._request())
             error = self._reader.error(sent, self._path, self.call.endpoint.read_refusal)
             if error is None:
                 return sent  # type: ignore[no-any-return]
             self.setback(error)
+
+    def _request(self) -> Request:
+        headers = {"Authorization": self._authorization}
+        limit = self._reader.limit(self.call.bound)
+        return Request(self.call.endpoint.method, self._target, headers, limit=limit)
 
     def read(self, raw: RawAnswer) -> Answer:
         """Read an answer's body.
@@ -72,6 +78,7 @@ class Exchange:
 
         :raises ApiError: it is none, or the budget is spent.
         """
+        self.last_error = error
         self._rejections = self._rejections + 1 if error.status == 401 else 0
         if self._rejections:
             error = self._auth.rejected(self._authorization, error, self._rejections)

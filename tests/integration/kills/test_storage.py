@@ -2,69 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import threading
 import time
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pytest
 
 from locus_stem.tables.lake import Lake
+from support.disk import NO_DISK, small_disk
 from support.tries import RunFailedError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 #: Bytes; enough for the runs below.
 SIZE = 16 << 20
 
 
-@dataclass
-class Disk:
-    """A small file system of its own."""
-
-    folder: Path
-
-    def fill(self) -> None:
-        """Leave no room for a file."""
-        filler = os.open(self.folder / "filler", os.O_CREAT | os.O_WRONLY)
-        with suppress(OSError):
-            while os.write(filler, b"x" * 4096):
-                pass
-        os.close(filler)
-        assert os.statvfs(self.folder).f_bavail == 0
-
-    def make_room(self) -> None:
-        (self.folder / "filler").unlink(missing_ok=True)
-
-    def mount(self, *options: str) -> None:
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", self.folder],
-            check=True,
-            capture_output=True,
-        )
-
-    def close(self) -> None:
-        """Let nobody write, not even root."""
-        self.mount("remount", "ro")
-
-    def open(self) -> None:
-        self.mount("remount", "rw")
-
-
 @pytest.fixture
 def disk(tmp_path):
-    made = Disk(tmp_path / "disk")
-    made.folder.mkdir()
-    try:
-        made.mount(f"size={SIZE}")
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no file system of its own can be mounted here: that takes root")
-    yield made
-    subprocess.run(["umount", "--lazy", made.folder], check=True)
+    with small_disk(tmp_path / "disk", SIZE) as made:
+        if made is None:
+            pytest.skip(NO_DISK)
+        yield made
 
 
 @pytest.fixture
