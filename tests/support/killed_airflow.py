@@ -36,15 +36,6 @@ DAYS = 3
 COLUMNS = (
     "what is killed", "when", "tries", "requests", "asked twice", "over the limit", "seconds to the end", "tables",
 )  # fmt: skip
-    "what is killed",
-    "when",
-    "tries",
-    "requests",
-    "asked twice",
-    "over the limit",
-    "seconds to the end",
-    "tables",
-)
 
 
 @dataclass
