@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-HEALTHY_WITHIN = 120.0
+HEALTHY_WITHIN = 300.0
 #: What `/monitor/health` calls the parts that tell the database that they live.
 HEARTBEATS = {
     "scheduler": ("scheduler", "latest_scheduler_heartbeat"),

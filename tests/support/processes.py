@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ class Process:
     def start(self) -> None:
         """Start the command; what an earlier start has left must be gone."""
         assert not self.alive(), f"{self.command} runs already"
+        _end_in_order()
         identity: dict[str, Any] = {}
         if self.user:
             identity = {"user": self.user, "group": self.user, "extra_groups": []}
@@ -96,6 +98,11 @@ class Process:
                 self._started.wait(patience)
         self.kill()
 
+    def wait(self, within: float) -> int:
+        """Wait for its end and give its exit status."""
+        assert self._started is not None, f"{self.command} was not started"
+        return self._started.wait(within)
+
     def output(self, characters: int = 4000) -> str:
         """Give the end of what it has printed, or with -1 all of it."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -113,6 +120,13 @@ class Process:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{what}: not within {within:.0f} s:\n{self.output()}")
             time.sleep(0.1)
+
+
+def _end_in_order() -> None:
+    """Let SIGTERM unwind the tests, so that nothing that was started outlives them."""
+    main = threading.current_thread() is threading.main_thread()
+    if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
 
 
 def _lives(pid: int) -> bool:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import httpx
 
@@ -34,7 +35,7 @@ class Postgres:
 
     user = database = "airflow"
 
-    def __init__(self, folder: Path, log: Path) -> None:
+    def __init__(self, folder: Path, log: Path, password: str | None = None) -> None:
         on_path = shutil.which("pg_ctl")
         found = [*DEBIAN.glob("*/bin"), *([Path(on_path).resolve().parent] if on_path else [])]
         if not found:
@@ -43,7 +44,7 @@ class Postgres:
         # Its programs refuse to run as root, so root takes the user that Debian's package has made.
         self._owner = "postgres" if os.geteuid() == 0 else None
         self._folder = folder
-        self.password = secrets.token_urlsafe(12)
+        self.password = password or secrets.token_urlsafe(12)
         self.port = free_port()
         data = folder / "data"
         program = str(self._programs / "postgres")
@@ -55,7 +56,7 @@ class Postgres:
 
     def url(self, scheme: str = "postgresql+psycopg2") -> str:
         """Give the database's address as SQLAlchemy takes it."""
-        return f"{scheme}://{self.user}:{self.password}@127.0.0.1:{self.port}/{self.database}"
+        return f"{scheme}://{self.user}:{quote(self.password, safe='')}@127.0.0.1:{self.port}/{self.database}"
 
     def make(self) -> None:
         """Make the data folder, start, and make the database."""
@@ -107,11 +108,11 @@ class Postgres:
 class Redis:
     """A broker that keeps nothing on disk."""
 
-    def __init__(self, folder: Path, log: Path) -> None:
+    def __init__(self, folder: Path, log: Path, password: str | None = None) -> None:
         self._program = shutil.which("redis-server")
         if not self._program:
             raise FileNotFoundError(f"redis-server {MISSING}")
-        self.password = secrets.token_urlsafe(12)
+        self.password = password or secrets.token_urlsafe(12)
         self.port = free_port()
         self._settings = folder / "redis.conf"
         self._settings.touch(mode=0o600)
@@ -119,7 +120,7 @@ class Redis:
             f"port {self.port}",
             "bind 127.0.0.1",
             f"dir {folder}",
-            f"requirepass {self.password}",
+            f'requirepass "{self.password}"',
             'save ""',
         ]
         self._settings.write_text("\n".join(lines) + "\n")
@@ -128,12 +129,12 @@ class Redis:
     @property
     def url(self) -> str:
         """Give the broker's address as Celery takes it."""
-        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+        return f"redis://:{quote(self.password, safe='')}@127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
         """Start the server and wait until it takes connections."""
         self.process.start()
-        self.process.wait_until(partial(_listens, self.port), "Redis")
+        self.process.wait_until(partial(listens, self.port), "Redis")
 
 
 class S3:
@@ -162,22 +163,23 @@ class S3:
     def start(self, *buckets: str) -> None:
         """Start the server and make buckets."""
         self.process.start()
-        self.process.wait_until(partial(_listens, self.port), "the S3 server")
+        self.process.wait_until(partial(listens, self.port), "the S3 server")
         for bucket in buckets:
             httpx.put(f"{self.url}/{bucket}").raise_for_status()
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Tell whether something takes connections at a port of loopback."""
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
 
 
 @contextmanager
-def postgres(logs: Path) -> Iterator[Postgres]:
+def postgres(logs: Path, password: str | None = None) -> Iterator[Postgres]:
     """Run Postgres in a folder of its own, which its user can reach."""
     with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
-        server = Postgres(Path(folder), logs / "postgres.log")
+        server = Postgres(Path(folder), logs / "postgres.log", password)
         try:
             server.make()
             yield server
@@ -186,10 +188,10 @@ def postgres(logs: Path) -> Iterator[Postgres]:
 
 
 @contextmanager
-def redis(logs: Path) -> Iterator[Redis]:
+def redis(logs: Path, password: str | None = None) -> Iterator[Redis]:
     """Run Redis."""
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
-        server = Redis(Path(folder), logs / "redis.log")
+        server = Redis(Path(folder), logs / "redis.log", password)
         try:
             server.start()
             yield server
