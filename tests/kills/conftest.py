@@ -56,7 +56,7 @@ NOTICED_SOON = {
 
 @pytest.fixture(scope="session")
 def ledger():
-    """The results of the whole suite, written if all of it was run."""
+    """The results, written at the suite's end: a line for each test that passed."""
     kept = Ledger()
     yield kept
     kept.write()

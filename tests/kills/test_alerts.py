@@ -19,7 +19,9 @@ POINTS = [
 ]
 
 
-@pytest.mark.parametrize(("task", "kill", "when"), POINTS, ids=lambda value: getattr(value, "title", None))
+@pytest.mark.parametrize(
+    ("task", "kill", "when"), POINTS, ids=[f"{task} {kill.title}" for task, kill, _ in POINTS]
+)
 def test_a_killed_alert_task_loses_and_mixes_up_nothing(killed, task, kill, when):
     account, before = ALERT_ACCOUNTS[POINTS.index((task, kill, when))], len(killed.webhook.posts)
     killed.kill_in(task, kill)

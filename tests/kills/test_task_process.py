@@ -20,7 +20,9 @@ POINTS = [
 ]
 
 
-@pytest.mark.parametrize(("task", "kill", "when"), POINTS, ids=lambda value: getattr(value, "title", None))
+@pytest.mark.parametrize(
+    ("task", "kill", "when"), POINTS, ids=[f"{task} {kill.title}" for task, kill, _ in POINTS]
+)
 def test_a_backfill_whose_task_is_killed_ends_exact(killed, task, kill, when):
     killed.kill_in(task, kill)
     run = killed.end(killed.backfill(), f"task {task}", when)

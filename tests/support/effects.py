@@ -32,7 +32,7 @@ Moment = Literal["before", "during", "after"]
 class KillPoint:
     """An instant at which a task's process dies.
 
-    :param effect: name of an effect below, with a part of its object behind a colon, or not: ``commit:coverage``.
+    :param effect: name of an effect below, with its object behind a colon, or not: ``commit:coverage``; empty: any.
     :param number: which of them, the first is 1.
     :param moment: during: the request is at the API; the file, table or folder is written or removed by half.
     """
@@ -120,7 +120,7 @@ class Effects:
         return watched
 
     def _dies(self, name: str) -> Moment | None:
-        if self.point is None or not f"{name}:".startswith(f"{self.point.effect}:"):
+        if self.point is None or (self.point.effect and not f"{name}:".startswith(f"{self.point.effect}:")):
             return None
         self._seen += 1
         return self.point.moment if self._seen == self.point.number else None
