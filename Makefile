@@ -9,12 +9,13 @@ COVERAGE ?= --cov --cov-report=term:skip-covered --cov-fail-under=90
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo ui test lint docs benchmark clean
+.PHONY: help demo ui test test-untrusted lint docs benchmark clean
 
 help:
 	@echo "make demo       sandbox, Airflow and the DAGs on this machine; ends with a report (about two minutes)"
 	@echo "make ui         the same, and Airflow stays open in the browser until Ctrl-C"
 	@echo "make test       every test"
+	@echo "make test-untrusted  every hostile answer at every place, and the parsers fuzzed (hours)"
 	@echo "make lint       ruff and mypy"
 	@echo "make docs       the documentation, into build/docs"
 	@echo "make benchmark  the figures that the documentation quotes"
@@ -34,6 +35,10 @@ ui: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(COVERAGE) $(PYTEST_ARGS)
+
+test-untrusted: $(INSTALLED)
+	UNTRUSTED=all $(BIN)/python -m pytest $(PYTEST_ARGS) tests/integration/untrusted
+	FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/unit/untrusted
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

@@ -7,12 +7,14 @@ import json
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from support.hostile import Honest, Produce, head
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 GIGABYTE = 2**30
 _PIECE = b" " * 2**20

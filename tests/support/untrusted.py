@@ -10,14 +10,16 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Options
 from locus_stem.sandbox.server import Server
 from locus_stem.tables.lake import Lake
-from support.evils import Evil
 from support.hostile import Hostile
+
+if TYPE_CHECKING:
+    from support.evils import Evil
 
 NOW = datetime(2025, 10, 27, 18, 20, tzinfo=UTC)
 SUPPORT = Path(__file__).parent

@@ -1,8 +1,8 @@
 """One pipeline in a process of its own, run again and again: what it needs at most, how it ends, and in what time.
 
 Reads a job a line from stdin, writes a result a line to stdout. The peak is of the process' resident memory since the
-job began (Linux counts it anew on request), the interpreter and the package with deltalake and pyarrow included, Airflow
-not: it isn't imported.
+job began (Linux counts it anew on request), with the interpreter, the package, deltalake and pyarrow, without Airflow,
+which isn't imported.
 """
 
 from __future__ import annotations
@@ -201,4 +201,5 @@ if __name__ == "__main__":
             import traceback
 
             result = {"crash": "".join(traceback.format_exception(failure))[-4000:]}
-        print(json.dumps(result), flush=True)
+        sys.stdout.write(f"{json.dumps(result)}\n")
+        sys.stdout.flush()

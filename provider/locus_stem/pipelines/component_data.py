@@ -174,8 +174,8 @@ def available_fields(base_fields: Sequence[Mapping[str, Any]]) -> tuple[Availabl
         AvailableField.from_row(
             {
                 "short_name": aggregation["shortName"],
-                "source": base_field.get("source"),
-                "granularities": [*_listed(base_field, "granularities"), "latest"],
+                "source": str(base_field.get("source")),
+                "granularities": [*map(str, _listed(base_field, "granularities")), "latest"],
                 "field_parameters": json.dumps(base_field.get("fieldParameters") or []),
             }
         )
