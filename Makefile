@@ -9,7 +9,7 @@ COVERAGE ?= --cov --cov-report=term:skip-covered --cov-fail-under=90
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo ui test test-concurrent test-cluster test-kills lint docs benchmark clean
+.PHONY: help demo ui test test-concurrent test-cluster test-kills test-untrusted lint docs benchmark clean
 
 help:
 	@echo "make demo       sandbox, Airflow and the DAGs on this machine; ends with a report (about two minutes)"
@@ -17,7 +17,8 @@ help:
 	@echo "make test       every test"
 	@echo "make test-concurrent  a year's backfill and all else at once (about 20 minutes); writes its results into the docs"
 	@echo "make test-cluster  the cluster of docker/ as processes: Celery, Redis, Postgres, an S3 lake (about five minutes)"
-	@echo "make test-kills SIGKILL of every task and part of an Airflow, outages, a full lake (about half an hour)"
+	@echo "make test-kills  SIGKILL of every task and part of an Airflow, outages, a full lake (about half an hour)"
+	@echo "make test-untrusted  every hostile answer at every place, and the parsers fuzzed (hours)"
 	@echo "make lint       ruff, mypy, and the linters of docker/"
 	@echo "make docs       the documentation, into build/docs"
 	@echo "make benchmark  the figures that the documentation quotes"
@@ -52,6 +53,10 @@ test-cluster: $(VENV)/.cluster
 test-kills: $(VENV)/.cluster
 	scripts/install_services.sh
 	$(BIN)/python -m pytest tests/kills $(PYTEST_ARGS)
+
+test-untrusted: $(INSTALLED)
+	UNTRUSTED=all $(BIN)/python -m pytest $(PYTEST_ARGS) tests/integration/untrusted
+	FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/unit/untrusted
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

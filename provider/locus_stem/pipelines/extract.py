@@ -138,6 +138,9 @@ def extract_batch(
                 _take(asked.pop(outcome.call), outcome, queue, state, part)
                 outcomes += not isinstance(outcome.error, RetriableError)
                 turn.progress("data requests", len(requests) - len(queue) - len(asked), len(requests), before)
+            if turn.cut_off is not None and (request := asked.pop(turn.cut_off[0], None)) is not None:
+                part.failed[request.entity_id] = str(turn.cut_off[1])
+                queue.append(request)
             queue.extendleft(asked.values())
     finally:
         part.write()
