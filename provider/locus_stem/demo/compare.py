@@ -89,7 +89,9 @@ def _compare_measurements(
         if expected is None:
             found.note(f"{identity} is not in the API")
         elif held != tuple(map(expected.get, fields)) or not expected.keys() <= known:
-            found.note(f"{identity}: {dict(zip(fields, held, strict=True))} where the API has {dict(expected)}")
+            found.note(
+                f"{identity}: {dict(zip(fields, held, strict=True))} where the API has {dict(expected)}"
+            )
     for identity in due.keys() - seen:
         found.note(f"{identity} is missing")
     return found
