@@ -53,12 +53,14 @@ class Exchange:
             if self._wait:
                 yield Wait(self._wait)
             self._authorization = yield from self._auth.authorization(self._retries)
-            headers = {"Authorization": self._authorization}
-            sent = yield Send(Request(self.call.endpoint.method, self._target, headers))
+            sent = yield Send(self._request())
             error = self._reader.error(sent, self._path, self.call.endpoint.read_refusal)
             if error is None:
                 return sent  # type: ignore[no-any-return]
             self.setback(error)
+
+    def _request(self) -> Request:
+        return Request(self.call.endpoint.method, self._target, {"Authorization": self._authorization})
 
     def read(self, raw: RawAnswer) -> Answer:
         """Read an answer's body.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-
-from airflow.providers.common.compat.sdk import mask_secret
 
 from locus_stem.api.errors import ConfigurationError
 from locus_stem.hooks.connection import defined
+from locus_stem.hooks.masking import mask
+from locus_stem.hooks.webhook_connection import checked_address, secrets_in
 from locus_stem.pipelines.webhook_reply import Reply, Verdict
 
 if TYPE_CHECKING:
@@ -60,14 +59,8 @@ class Webhook:
             raise ConfigurationError(f"{label} is of type {connection.conn_type!r}; type 'http' is needed")
         if not connection.host:
             raise ConfigurationError(f"{label}: field host is missing; set it to the webhook's address")
-        address = urlsplit(self._hook.url_from_endpoint(None))
-        if address.scheme not in {"http", "https"} or not address.hostname:
-            raise ConfigurationError(
-                f"{label}: fields schema and host are no address; allowed: http and https"
-            )
-        for part in (address.path, address.query):
-            if len(part) > 1:
-                mask_secret(part)
+        address = checked_address(connection, label, self._hook.url_from_endpoint(None))
+        mask(*secrets_in(connection, address))
         self._timeout()
         return self
 
@@ -92,7 +85,7 @@ class Webhook:
             return Reply(Verdict.UNAVAILABLE, "no TLS connection: its certificate or protocol is refused")
         except requests.ConnectionError:
             return Reply(Verdict.UNAVAILABLE, "no connection, or it was cut off")
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:
             return Reply(Verdict.WRONG, f"it can't be posted to ({type(error).__name__})")
         with response:
             try:

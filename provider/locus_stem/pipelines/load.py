@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from locus_stem.tables.staging import Staging
 
 log = logging.getLogger(__name__)
+
+#: Batches whose manifests are read at once.
+READERS = 16
 
 
 class IncompleteBatchError(RuntimeError):
@@ -93,9 +97,14 @@ def answered(staging: Staging, batches: int) -> tuple[list[DataRequest], list[di
     """
     requests: list[DataRequest] = []
     manifests: list[dict[str, Any]] = []
-    for number in range(batches):
+
+    def read(number: int) -> tuple[list[DataRequest], list[dict[str, Any]]]:
         mine = [DataRequest.from_json(item) for item in staging.read_json(f"batch-{number:04d}.json")]
-        written = staging.batch(number).manifests()
+        return mine, staging.batch(number).manifests()
+
+    with ThreadPoolExecutor(READERS) as readers:  # a thousand batches, each of some files, in an object store
+        found = list(readers.map(read, range(batches)))
+    for number, (mine, written) in enumerate(found):
         left = [request for request in map(BatchState.from_manifests(written).left, mine) if request]
         if left:
             raise IncompleteBatchError(

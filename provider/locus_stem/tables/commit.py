@@ -145,6 +145,9 @@ def _opened_or_created(lake: Lake, name: str) -> DeltaTable:
             partition_by=list(spec.partitions),
             configuration=dict(SETTINGS),
             storage_options=options,
+            # Else a creation that comes second would be tried again as the next version, and take away what columns
+            # the first one's loads have added.
+            commit_properties=_exclusive(),
         )
     except DeltaError:
         # Another process may have created it between the look and the creation.

@@ -165,14 +165,13 @@ class BatchStaging:
 
     def _manifest_paths(self) -> list[str]:
         filesystem, base = self.staging.lake.filesystem()
-        plan = filesystem.get_file_info(
-            pyarrow.fs.FileSelector(f"{base}/{self.staging._folder()}", allow_not_found=True)
-        )
-        if not plan:
-            raise self.staging._unseen(f"batch {self.number}")
         batch = filesystem.get_file_info(
             pyarrow.fs.FileSelector(f"{base}/{self._folder()}", allow_not_found=True)
         )
+        if not batch:  # only then is the plan's folder looked at, which may hold a thousand batches
+            plan = pyarrow.fs.FileSelector(f"{base}/{self.staging._folder()}", allow_not_found=True)
+            if not filesystem.get_file_info(plan):
+                raise self.staging._unseen(f"batch {self.number}")
         return sorted(info.path for info in batch if re.fullmatch(r"manifest-\d+-\w+\.json", info.base_name))
 
     def _folder(self) -> str:
