@@ -76,6 +76,7 @@ class Hostile(_Server):
         self.new_token = new_token
         self.requests: list[str] = []
         self.posts: list[tuple[dict[str, str], bytes]] = []
+        self.listing = 403  # the status of a bucket's list, which has no behaviour in its path
         if tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*tls)
@@ -120,6 +121,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, json.dumps({**token, "expires_in": 3600}).encode())
         elif behaviour in STATUSES:
             self._refuse(STATUSES[behaviour], behaviour)
+        elif not behaviour:
+            self._refuse(self.server.listing, "")
         elif behaviour.endswith(TARGETS):
             kind, _, target = behaviour.partition("-")
             self._answer(REDIRECTS[kind], self._message(), Location=self.server.redirects_to[target])
