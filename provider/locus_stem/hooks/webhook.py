@@ -59,7 +59,7 @@ class Webhook:
             raise ConfigurationError(f"{label} is of type {connection.conn_type!r}; type 'http' is needed")
         if not connection.host:
             raise ConfigurationError(f"{label}: field host is missing; set it to the webhook's address")
-        address = checked_address(connection, label, self._hook.url_from_endpoint(None))
+        address = checked_address(connection, label, self._hook)
         mask(*secrets_in(connection, address))
         self._timeout()
         return self

@@ -29,9 +29,9 @@ with DAG("secret_webhooks", **COMMON) as webhooks:
 
 with DAG("secret_looks", **COMMON) as looks:
     LOOK = {"fields": "Wh_sum", "poke_interval": 1, "errors_for": timedelta(0), "partner_id": 1}
-    LocusDataAvailableSensor.partial(task_id="rescheduled", **LOOK, **FREE).expand(conn_id=IDS["later"])
+    LocusDataAvailableSensor.partial(task_id="rescheduled", **LOOK, **FREE).expand(conn_id=IDS["later"][::2])
     LocusDataAvailableSensor.partial(task_id="deferred", deferrable=True, **LOOK, **FREE).expand(
-        conn_id=IDS["final"] + IDS["later"]
+        conn_id=IDS["final"][:3] + IDS["later"]
     )
 
 with DAG("secret_wait", **COMMON) as waits:
