@@ -9,13 +9,17 @@ COVERAGE ?= --cov --cov-report=term:skip-covered --cov-fail-under=90
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo ui test lint docs benchmark clean
+.PHONY: help demo ui test test-concurrent test-cluster test-kills test-untrusted lint docs benchmark clean
 
 help:
 	@echo "make demo       sandbox, Airflow and the DAGs on this machine; ends with a report (about two minutes)"
 	@echo "make ui         the same, and Airflow stays open in the browser until Ctrl-C"
 	@echo "make test       every test"
-	@echo "make lint       ruff and mypy"
+	@echo "make test-concurrent  a year's backfill and all else at once (about 20 minutes); writes its results into the docs"
+	@echo "make test-cluster  the cluster of docker/ as processes: Celery, Redis, Postgres, an S3 lake (about five minutes)"
+	@echo "make test-kills  SIGKILL of every task and part of an Airflow, outages, a full lake (about half an hour)"
+	@echo "make test-untrusted  every hostile answer at every place, and the parsers fuzzed (hours)"
+	@echo "make lint       ruff, mypy, and the linters of docker/"
 	@echo "make docs       the documentation, into build/docs"
 	@echo "make benchmark  the figures that the documentation quotes"
 	@echo "make clean      remove environments and what the demo left"
@@ -35,10 +39,32 @@ ui: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(COVERAGE) $(PYTEST_ARGS)
 
+test-concurrent: $(INSTALLED)
+	CONCURRENT_RUNS=year $(BIN)/python -m pytest $(PYTEST_ARGS) tests/system/test_concurrent_runs.py
+
+$(VENV)/.cluster: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) $(AIRFLOW) --editable ".[cluster,s3]"
+	touch $@
+
+test-cluster: $(VENV)/.cluster
+	scripts/install_services.sh
+	$(BIN)/python -m pytest tests/cluster $(PYTEST_ARGS)
+
+test-kills: $(VENV)/.cluster
+	scripts/install_services.sh
+	$(BIN)/python -m pytest tests/kills $(PYTEST_ARGS)
+
+test-untrusted: $(INSTALLED)
+	UNTRUSTED=all $(BIN)/python -m pytest $(PYTEST_ARGS) tests/integration/untrusted
+	FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/unit/untrusted
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker/compose.yaml
+	$(BIN)/hadolint docker/Dockerfile
+	$(BIN)/shellcheck docker/*.sh scripts/*.sh .ci/run
 
 $(VENV)/.docs: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) $(AIRFLOW) --editable ".[docs]"

@@ -32,7 +32,7 @@ from locus_stem.sandbox.reply import Reply, locus_error
 from locus_stem.sandbox.server import Server
 from support.canaries import ANY_TEXT, ASCII, IN_A_URL, LATIN, Canary, Search, command_lines
 from support.certificates import self_signed
-from support.hostile import Hostile, Trap
+from support.echoing import Hostile, Trap
 
 pytestmark = pytest.mark.system
 DAGS = Path(__file__).parent / "secret_dags"

@@ -33,6 +33,8 @@ class Exchange:
         self._authorization = ""
         self._rejections = 0
         self._wait = 0.0
+        #: Why the call is, or was, to be sent again.
+        self.last_error: ApiError | None = None
 
     def answered(self) -> Flow[Answer]:
         """Go on until the call is answered and the answer read.
@@ -60,7 +62,9 @@ class Exchange:
             self.setback(error)
 
     def _request(self) -> Request:
-        return Request(self.call.endpoint.method, self._target, {"Authorization": self._authorization})
+        headers = {"Authorization": self._authorization}
+        limit = self._reader.limit(self.call.bound)
+        return Request(self.call.endpoint.method, self._target, headers, limit=limit)
 
     def read(self, raw: RawAnswer) -> Answer:
         """Read an answer's body.
@@ -74,6 +78,7 @@ class Exchange:
 
         :raises ApiError: it is none, or the budget is spent.
         """
+        self.last_error = error
         self._rejections = self._rejections + 1 if error.status == 401 else 0
         if self._rejections:
             error = self._auth.rejected(self._authorization, error, self._rejections)

@@ -26,7 +26,7 @@ from locus_stem.api.errors import (
     RedirectedError,
     TransportError,
 )
-from support.hostile import BEHAVIOURS
+from support.echoing import BEHAVIOURS
 
 KINDS = ("password", "client", "bearer", "stem")
 
