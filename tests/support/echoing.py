@@ -93,7 +93,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._serve()
 
-    do_PUT = do_HEAD = do_DELETE = do_GET
+    def do_PUT(self) -> None:
+        self._serve()
+
+    def do_HEAD(self) -> None:
+        self._serve()
 
     def do_CONNECT(self) -> None:
         """Refuse as a proxy that gives back its login."""
@@ -148,6 +152,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _fail(self, behaviour: str) -> None:
         said = " ".join(self.held)
+        if behaviour == "takes":
+            self._answer(204, b"")
+            return
         if behaviour == "hang":
             time.sleep(3)
         elif behaviour == "statusline":
