@@ -63,7 +63,10 @@ def load_in_order(
         try:
             with lease_of(lake, table, load, (table, COVERAGE)) as lease:
                 known = _known(lake, table, granularity, asked, skips)
-                still = due(asked, skips, [one for _, one in known], granularity, names)
+                # By an earlier try of this load, or by another load of the same staging.
+                written = {one for by, one in known if by == load}.intersection(_keys(mine) if known else ())
+                others = [one for _, one in known if one not in written]
+                still = due(asked, skips, others, granularity, names)
                 if still.overtaken:
                     log.info(
                         "%s: of %d of %d answers other runs have asked later and loaded a part, or all; it stays",
@@ -71,8 +74,8 @@ def load_in_order(
                     )  # fmt: skip
                 with commit.only_while(lease.check):
                     result = work(still)
-                written = {one for by, one in known if by == load}
-                lease.give_back(_unwritten(mine, written) if written else mine)
+                new = [one not in written for one in _keys(mine)] if written else None
+                lease.give_back(mine if new is None else mine.filter(pa.array(new, pa.bool_())))
                 return result, still.overtaken
         except LeaseLostError as lost:
             log.warning("%s; it is loaded again after the other", lost)
@@ -139,11 +142,7 @@ def _rows(
     return pa.table(columns, schema=SPEC.schema())
 
 
-def _unwritten(rows: pa.Table, written: set[Later]) -> pa.Table:
-    """Leave out what an earlier try, or another load of the same staging, has written already."""
+def _keys(rows: pa.Table) -> list[Later]:
+    """Return what tells rows of the ledger apart, whoever wrote them and when."""
     columns = (rows.column(name).to_pylist() for name in SAME)
-    keep = [
-        Later(entity, frozenset(fields), *rest) not in written
-        for entity, fields, *rest in zip(*columns, strict=True)
-    ]
-    return rows.filter(pa.array(keep, pa.bool_()))
+    return [Later(entity, frozenset(fields), *rest) for entity, fields, *rest in zip(*columns, strict=True)]

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from locus_stem.planning.intervals import expected_by_date
@@ -165,10 +165,11 @@ def _coverage(
                         refused.pop(day, None)
                     else:
                         refused[day] = other
+        taken = _spans(lost, zone)
         for one in of_fields:
             covered += [
                 replace(one, fields=_own(one, fields), start=start, end=end)
-                for start, end in _without((one.start, one.end), _spans(lost, zone))
+                for start, end in _without((one.start, one.end), taken)
             ]
         entity, _ = title(of_fields[0], names)
         marks += [
@@ -201,13 +202,21 @@ def _own(one: Asked, fields: Sequence[str]) -> tuple[str, ...]:
     return tuple(field for field in one.fields if field in chosen) or one.fields
 
 
+@lru_cache(maxsize=10_000)
 def _span(day: date, zone: str) -> Window:
     return first_instant(day, zone), first_instant(day + timedelta(days=1), zone)
 
 
 def _spans(days: Iterable[date], zone: str) -> list[Window]:
-    """Return the windows that whole local dates are."""
-    return [_span(day, zone) for day in sorted(days)]
+    """Return the windows that whole local dates are, dates that follow each other in one."""
+    spans: list[Window] = []
+    for day in sorted(days):
+        start, end = _span(day, zone)
+        if spans and spans[-1][1] == start:
+            spans[-1] = spans[-1][0], end
+        else:
+            spans.append((start, end))
+    return spans
 
 
 def _without(window: Window, others: Iterable[Window]) -> list[Window]:

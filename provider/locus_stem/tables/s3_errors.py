@@ -94,7 +94,8 @@ def _translated(address: LakeAddress, label: str, action: str) -> Iterator[None]
         ) from error
     except ResponseParserError as error:
         raise LakeUnavailableError(
-            f"lake {address.uri}: what answers at the endpoint doesn't speak S3's language ({error}); check the endpoint"
+            f"lake {address.uri}: what answers at the endpoint doesn't speak S3's language ({error}); check "
+            "that address"
         ) from error
     except (BotoCoreError, ValueError) as error:
         if isinstance(error, LakeError):
