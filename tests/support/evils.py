@@ -169,6 +169,18 @@ def _endless_list(honest: Honest) -> Iterator[bytes]:
     yield body
 
 
+def _as_heavy_as_is_taken(honest: Honest) -> Iterator[bytes]:
+    """Answer with as many objects as are just not refused."""
+    key = next(name for name, value in json.loads(honest.body).items() if isinstance(value, list))
+    objects = b",".join(
+        b'{"id":%d,"updated":"2025-10-20T12:00:00Z"}' % number for number in range(1, 420_000)
+    )
+    body = b'{"%s":[%s]}' % (key.encode(), objects)
+    yield head(200, len(body))
+    yield body
+
+
+HEAVIEST = Evil("as heavy as is taken", _as_heavy_as_is_taken)
 ENDLESS_LIST = Evil("a list that never ends", _endless_list)
 
 

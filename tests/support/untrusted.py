@@ -62,7 +62,7 @@ class Field:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.fleet = Fleet(sites=4, stem_sites=3, now=NOW)
+        self.fleet = Fleet(sites=3, stem_sites=3, now=NOW)
         self.server = Server(self.fleet, Options(concurrency=10**6, stem_concurrency=10**6))
         self.hostile = Hostile("")
         self._process: subprocess.Popen[str] | None = None

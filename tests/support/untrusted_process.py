@@ -35,8 +35,8 @@ from locus_stem.waits.data import DataWait
 from locus_stem.waits.wait import look, look_async
 
 stem_lists.PATIENCE = 1.0
-#: Shorter than in production, so that a suite ends: a turn, a request, and how long an entity may fail.
-TURN_SECONDS, TIMEOUT, PATIENCE = 1.5, 1.0, 0.5
+#: Shorter than in production, so that a suite ends: a turn, one that plans, a request, and how long an entity may fail.
+TURN_SECONDS, PLAN_SECONDS, TIMEOUT, PATIENCE = 1.0, 4.0, 2.0, 0.5
 DAY = date(2025, 10, 26)
 OWNER = {"dag_id": "untrusted", "run_id": "test", "task_id": "extract", "map_index": 0, "try_number": 1}
 #: What a pipeline may end with, beside the errors of the API.
@@ -65,7 +65,7 @@ def stem(url: str) -> StemClient:
 
 def _planned(plan, client, lake):
     for _ in range(20):
-        planned = plan(Turn(client, 2 * TURN_SECONDS, set_aside=0.5))
+        planned = plan(Turn(client, PLAN_SECONDS, set_aside=0.5))
         if planned.staging:
             return planned, Staging.at(lake, planned.staging)
     raise AssertionError("the plan takes more than 20 turns")
@@ -98,7 +98,7 @@ def inventory(lake: Lake, url: str) -> list[str]:
     refused = []
     with locus(url) as client:
         for _ in range(20):
-            turn = Turn(client, TURN_SECONDS, set_aside=0.5)
+            turn = Turn(client, PLAN_SECONDS, set_aside=0.5)
             result = refresh_inventory(lake, 1, datetime.now(UTC).date(), turn, detail_max_age_days=7)
             refused += [str(entity) for _, entity in result.refused]
             if not result.left:
@@ -139,7 +139,7 @@ def alerts(lake: Lake, url: str) -> list[str]:
 
 
 def _wait() -> DataWait:
-    return DataWait.read(site_id=1, fields="Wh_sum", until="2025-10-26T12:00:00Z", granularity="hourly")
+    return DataWait.read(site_id=3000002, fields="Wh_sum", until="2025-10-26T12:00:00Z", granularity="hourly")
 
 
 def a_look(lake: Lake, url: str) -> list[str]:

@@ -33,8 +33,12 @@ class Exchange:
         self._authorization = ""
         self._rejections = 0
         self._wait = 0.0
-        #: Why the call is, or was, to be sent again.
-        self.last_error: ApiError | None = None
+        self._last_error: ApiError | None = None
+
+    @property
+    def last_error(self) -> ApiError | None:
+        """Why the call, or the one for its token, is or was to be sent again; None where neither was."""
+        return self._last_error or self._retries.last_error
 
     def answered(self) -> Flow[Answer]:
         """Go on until the call is answered and the answer read.
@@ -78,7 +82,7 @@ class Exchange:
 
         :raises ApiError: it is none, or the budget is spent.
         """
-        self.last_error = error
+        self._last_error = error
         self._rejections = self._rejections + 1 if error.status == 401 else 0
         if self._rejections:
             error = self._auth.rejected(self._authorization, error, self._rejections)

@@ -96,7 +96,7 @@ class Turn:
                 yield from pipeline
             finally:
                 alarm.cancel()
-                self.wait_left, self.cut_off = pipeline.wait_left, pipeline.cut_off
+                self.wait_left, self.cut_off = pipeline.wait_left, pipeline.cut_off or self.cut_off
 
     def _noted(self, calls: Iterable[Call]) -> Iterator[Call]:
         for call in calls:
