@@ -206,13 +206,13 @@ def test_a_second_run_changes_nothing_and_asks_for_the_streams_alone(storage):
 
 
 def test_a_year_and_more_is_the_fewest_requests_each_asked_once_with_all_streams(storage):
-    storage = storage(sites=4)
-    planned = storage.plan(start="2023-06-01", end="2025-10-27", resolution=1800)
+    storage = storage(sites=2)
+    planned = storage.plan(start="2023-06-01", end="2025-10-27", resolution=3600)
     storage.extract(planned)
     asked = Counter(ids(served) for served in storage.data_requests())
     assert asked == Counter(dict.fromkeys(storage.fleet.stem.site_ids, 3))
     storage.load()
-    assert storage.differences(LoadedStreams(1800, date(2023, 6, 1), END, NOW)) == []
+    assert storage.differences(LoadedStreams(3600, date(2023, 6, 1), END, NOW)) == []
 
 
 def test_no_site_is_asked_for_a_time_before_its_streams_begin_nor_for_streams_that_it_lacks(storage):
@@ -345,7 +345,7 @@ def test_more_than_a_tenth_refused_fails_the_run_after_loading_the_rest(storage)
 
 
 def test_a_stream_that_the_api_says_is_unavailable_is_left_out_and_known(storage, monkeypatch):
-    storage = storage(sites=6)
+    storage = storage(sites=2)
     storage.plan(start="2023-06-01")
     stem = storage.fleet.stem
     site = next(s for s in stem.site_ids if len(stem.site(s).starts) == 3)
