@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 #: Kinds that have a meaning for a request of each API; a token is refused by nothing but its own kinds.
 _NOT_FOR = {
     "locus": {"refresh-without-refresh-token", "refresh-refused"},
-    "stem": {"refresh-without-refresh-token", "refresh-refused", "401", "status-in-body"},
+    "stem": {"refresh-without-refresh-token", "refresh-refused", "401"},
     "token": {"401", "refresh-without-refresh-token", "refresh-refused"},
     "refresh": {"401"},
 }
