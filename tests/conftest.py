@@ -21,3 +21,12 @@ os.environ |= {
     "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
 }
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--faults",
+        choices=("pairs", "all"),
+        default="pairs",
+        help="run each pair of a fault and a pipeline once, or all cells of the matrix of faults (pairs)",
+    )

@@ -31,11 +31,12 @@ class Bulk:
     plant: Any
     staging: Staging | None = None
     loaded: dict[str, Any] | None = None
+    run_id: str = "test"
 
     def plan(self, start="2022-03", end="2024-09", **params: Any) -> Any:
         with self.plant.client() as client:
             planned = plan_monthly_bulk(
-                self.plant.lake, {"start_month": start, "end_month": end, **params}, 1, "bulk-test",
+                self.plant.lake, {"start_month": start, "end_month": end, **params}, 1, f"bulk-{self.run_id}",
                 date(2025, 10, 2), Turn(client),
             )  # fmt: skip
         self.staging = Staging.at(self.plant.lake, planned.staging)
@@ -65,7 +66,7 @@ class Bulk:
 
     def report(self) -> Report:
         return report_backfill(
-            self.plant.lake, self.staging, self.loaded, {"dag_id": "bulk", "run_id": "test"}
+            self.plant.lake, self.staging, self.loaded, {"dag_id": "bulk", "run_id": self.run_id}
         )
 
     def rows(self) -> dict[tuple[int, date], dict[str, Any]]:

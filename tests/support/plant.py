@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from locus_stem.api.client import LocusClient
 from locus_stem.api.credentials import LocusCredentials
@@ -13,7 +13,7 @@ from locus_stem.pipelines.extract import extract_batch
 from locus_stem.pipelines.inventory import refresh_inventory
 from locus_stem.pipelines.load import load_backfill
 from locus_stem.pipelines.plan import plan_daily_backfill
-from locus_stem.pipelines.report import Report, report_backfill
+from locus_stem.pipelines.report import Report, record_turn, report_backfill
 from locus_stem.pipelines.slot import Turn
 from locus_stem.planning.backfill import DataRequest
 from locus_stem.sandbox.fleet import Fleet, Gaps
@@ -21,6 +21,9 @@ from locus_stem.sandbox.options import Fault, Options
 from locus_stem.sandbox.server import Server
 from locus_stem.tables.lake import Lake
 from locus_stem.tables.staging import Staging
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: The present of the fleets: a day after clocks changed in Berlin, two weeks before they do in Los Angeles.
 NOW = datetime(2025, 10, 27, 18, 20, tzinfo=UTC)
@@ -38,6 +41,9 @@ class Plant:
     timeout: float = 60.0
     loaded: dict[str, Any] | None = None
     staging: Staging | None = None
+    run_id: str = "test"
+    #: Lines of the inventory's last report.
+    told: list[str] = field(default_factory=list)
 
     @classmethod
     def begun(
@@ -60,7 +66,7 @@ class Plant:
     def end(self) -> None:
         self.server.__exit__(None, None, None)
 
-    def client(self, **credentials: Any) -> LocusClient:
+    def client(self, *, now: Callable[[], datetime] | None = None, **credentials: Any) -> LocusClient:
         given = {
             "host": self.server.url,
             "username": "sandbox",
@@ -71,18 +77,17 @@ class Plant:
             "timeout": self.timeout,
             "label": "connection 'locus_default'",
         }
-        return LocusClient(LocusCredentials(**{**given, **credentials}))
+        options = {} if now is None else {"now": now}
+        return LocusClient(LocusCredentials(**{**given, **credentials}), **options)
 
     def inventory(self, max_age: int = 7, today: date | None = None) -> Any:
         with self.client() as client:
             while True:
-                result = refresh_inventory(
-                    self.lake,
-                    1,
-                    today or datetime.now(UTC).date(),
-                    Turn(client, self.turn_seconds),
-                    detail_max_age_days=max_age,
-                )
+                turn = Turn(client, self.turn_seconds)
+                day = today or datetime.now(UTC).date()
+                result = refresh_inventory(self.lake, 1, day, turn, detail_max_age_days=max_age)
+                owner = {**OWNER, "dag_id": "inventory", "run_id": self.run_id, "task_id": "refresh"}
+                _, self.told = record_turn(self.lake, owner, turn.usage(), result)
                 if not result.left:
                     return result
 
@@ -93,7 +98,7 @@ class Plant:
                     self.lake,
                     params,
                     1,
-                    "backfill-test",
+                    f"backfill-{self.run_id}",
                     day,
                     Turn(client, self.turn_seconds),
                     scheduled=scheduled,
@@ -121,7 +126,8 @@ class Plant:
         return self.loaded
 
     def report(self) -> Report:
-        return report_backfill(self.lake, self.staging, self.loaded, {"dag_id": "backfill", "run_id": "test"})
+        run = {"dag_id": "backfill", "run_id": self.run_id}
+        return report_backfill(self.lake, self.staging, self.loaded, run)
 
     def backfill(self, day: date, *, scheduled: bool = False, **params: Any) -> dict[str, Any]:
         self.extract(self.plan(day, scheduled=scheduled, **params))

@@ -40,6 +40,7 @@ class Storage:
     lake: Lake
     staging: Staging | None = None
     loaded: dict[str, Any] | None = None
+    run_id: str = "test"
 
     timeout: float = 60.0
 
@@ -73,7 +74,7 @@ class Storage:
                 planned = plan_stem_backfill(
                     self.lake,
                     params,
-                    "stem-test",
+                    f"stem-{self.run_id}",
                     day,
                     Turn(client, seconds),
                     scheduled=scheduled,
@@ -111,7 +112,8 @@ class Storage:
         return self.load()
 
     def report(self) -> Report:
-        return report_backfill(self.lake, self.staging, self.loaded, {"dag_id": "stem", "run_id": "test"})
+        run = {"dag_id": "stem", "run_id": self.run_id}
+        return report_backfill(self.lake, self.staging, self.loaded, run)
 
     def serve(self, **options) -> None:
         """Go on with a server of other options."""

@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 from locus_stem.api.answer import Reader
 from locus_stem.api.credentials import LocusCredentials, StemCredentials, field_title
 from locus_stem.api.errors import ApiError, AuthenticationError, MalformedAnswerError, RetriableError
-from locus_stem.api.wire import Exclusive, Flow, RawAnswer, Request, Send, Wait
+from locus_stem.api.wire import Exclusive, Flow, RawAnswer, Request, Send, Wait, given_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -144,7 +144,7 @@ class TokenAuth:
             try:
                 token = self._issued(sent)
             except RetriableError as error:
-                wait = retries.wait_after(error)
+                wait = retries.wait_after(error, given_up=given_up(sent))
                 self._on_retry()
                 yield Wait(wait)
         return token

@@ -53,6 +53,11 @@ class Lost:
     detail: str
 
 
+def given_up(sent: RawAnswer | Lost) -> bool:
+    """Whether a request was given up on while the API may still be working at it."""
+    return isinstance(sent, Lost) and sent.kind == "timeout"
+
+
 @dataclass(frozen=True, slots=True)
 class Send:
     """Send a request; the result is a RawAnswer or Lost."""

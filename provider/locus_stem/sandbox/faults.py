@@ -43,7 +43,7 @@ class Faults:
             return None
         for number, (kind, rate) in enumerate(self._rates):
             chance = mix(self._options.fault_seed, key, count, number) / 2**64
-            if chance < rate and kind not in _NOT_FOR[api]:
+            if chance < rate and kind not in _NOT_FOR.get(api, ()):
                 self._streaks[key] = self._streaks.get(key, 0) + 1
                 return kind
         self._streaks[key] = 0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from locus_stem.sandbox.reply import Reply
 
 _LINGER_NOT_AT_ALL = struct.pack("ii", 1, 0)
-_LOOK_EVERY = 0.02
+_LOOK_EVERY = 0.005
 #: Faults that begin an answer and never end it.
 _BROKEN = frozenset({"cut-off", "reset-mid-body", "hang-mid-body"})
 
