@@ -9,12 +9,13 @@ COVERAGE ?= --cov --cov-report=term:skip-covered --cov-fail-under=90
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo ui test lint docs benchmark clean
+.PHONY: help demo ui test test-faults lint docs benchmark clean
 
 help:
 	@echo "make demo       sandbox, Airflow and the DAGs on this machine; ends with a report (about two minutes)"
 	@echo "make ui         the same, and Airflow stays open in the browser until Ctrl-C"
 	@echo "make test       every test"
+	@echo "make test-faults  every fault on every pipeline, into the documentation (about 25 minutes)"
 	@echo "make lint       ruff and mypy"
 	@echo "make docs       the documentation, into build/docs"
 	@echo "make benchmark  the figures that the documentation quotes"
@@ -34,6 +35,9 @@ ui: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(COVERAGE) $(PYTEST_ARGS)
+
+test-faults: $(INSTALLED)
+	$(BIN)/python -m pytest tests/faults --faults all --numprocesses 2 $(PYTEST_ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

@@ -17,7 +17,7 @@ from locus_stem.demo import compare, compare_alerts, compare_stem
 from locus_stem.hooks.webhook import Webhook
 from locus_stem.pipelines.alert_delivery import deliver_alerts
 from locus_stem.pipelines.alert_sync import sync_alerts
-from locus_stem.pipelines.report import record_sync
+from locus_stem.pipelines.report import failure_recorded, record_sync
 from locus_stem.pipelines.slot import Turn
 from locus_stem.sandbox.options import Options
 from locus_stem.tables.alert_deliveries import pending, register
@@ -52,12 +52,14 @@ class Setting:
     :param options: of the server.
     :param fleet: of the fleet: ``unknown``, ``gaps``.
     :param params: of the pipeline; ``moments`` and ``own_clock`` of the alert sync.
+    :param sending: options of the clients.
     :param sites: another size than the pipeline's own.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
     fleet: dict[str, Any] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
+    sending: dict[str, Any] = field(default_factory=dict)
     sites: int | None = None
 
 
@@ -65,6 +67,8 @@ class World(ABC):
     """A server, a lake, and one pipeline between them."""
 
     report: Report
+    #: Requests in flight that the account allows; None: any number.
+    limit: int | None = 1
 
     def __init__(self, lake_uri: str, setting: Setting) -> None:
         self.params = dict(setting.params)
@@ -115,6 +119,7 @@ class OfPlant(World):
         super().__init__(lake_uri, setting)
         given = {**setting.options, **setting.fleet}
         self.plant = Plant.begun(lake_uri, setting.sites or self.sites, timeout=TIMEOUT, **given)
+        self.plant.sending = setting.sending
 
     @property
     def lake(self) -> Lake:
@@ -204,6 +209,7 @@ class MonthlyBulk(OfPlant):
     def __init__(self, lake_uri: str, setting: Setting) -> None:
         super().__init__(lake_uri, setting)
         self.bulk = Bulk(self.plant)
+        self.months = self.params.pop("months", self.months)
 
     def run(self) -> str | None:
         start, end = (f"{month:%Y-%m}" for month in self.months)
@@ -252,7 +258,8 @@ class AlertSync(OfPlant):
         with self.plant.client(now=lambda: own) as client:
             while left:
                 turn = Turn(client)
-                synced = sync_alerts(self.lake, 1, turn, run=f"run {number}", now=lambda: own)
+                with failure_recorded(self.lake, owner, turn):
+                    synced = sync_alerts(self.lake, 1, turn, run=f"run {number}", now=lambda: own)
                 record_sync(self.lake, owner, turn.usage(), synced)
                 left = synced.left
 
@@ -264,6 +271,7 @@ class AlertDelivery(AlertSync):
     """Delivery to a webhook of what a sync without faults has brought: the faults are the webhook's."""
 
     sites = 2
+    limit = None
 
     def __init__(self, lake_uri: str, setting: Setting) -> None:
         super().__init__(lake_uri, Setting(params={"moments": [timedelta()]}, sites=setting.sites))
@@ -322,6 +330,7 @@ class StemBackfill(World):
         super().__init__(lake_uri, setting)
         given = {**setting.options, **setting.fleet, "stem_concurrency": 1}
         self.storage = Storage.begun(lake_uri, setting.sites or self.sites, timeout=TIMEOUT, **given)
+        self.storage.sending = setting.sending
 
     @property
     def lake(self) -> Lake:

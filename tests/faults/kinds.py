@@ -48,7 +48,10 @@ class OfRequests:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Refuses a share of the entities, or of the fields (``bad-field``), for good."""
+    """Refuses a share of the entities, or of the fields (``bad-field``), for good.
+
+    What it states is the API's own time for the requests by which a refused field is found: the list is halved.
+    """
 
     name: str
     pipelines: tuple[str, ...]
@@ -100,6 +103,10 @@ def _rejections(world: World) -> int:
     return sum(served.status == 401 for served in world.server.log)
 
 
+def _failures(world: World) -> int:
+    return sum(served.status == 503 for served in world.server.log)
+
+
 def _withdrawn(world: World) -> int:
     return sum(row["withdrawn_at"] is not None for row in world.lake.read("locus_alerts").to_pylist())
 
@@ -129,6 +136,8 @@ _PAGES = {
 }
 #: So that a run outlives some tokens.
 _SLOWLY = {"latency_ms": 100.0}
+#: Days on whose third some alerts of 24 sites are gone that were open the day before.
+_VANISHING = {"moments": [timedelta(days=day) for day in range(9, 13)]}
 _ALERTS = ("alert sync",)
 
 KINDS: tuple[Kind, ...] = (
@@ -153,6 +162,10 @@ KINDS: tuple[Kind, ...] = (
     Refusal("bad-field", (*BACKFILLS, "monthly bulk")),
     Always("token life of a second", LOCUS, _options(token_life=1, **_SLOWLY), _logins, _options(**_SLOWLY)),
     Always("revoked twice a second", LOCUS, _options(revoke_every=0.5, **_SLOWLY), _rejections, _options(**_SLOWLY)),
+    Always(
+        "failures past a request's budget", EVERY_API,
+        Setting({"faults": (Fault("503", 0.12),), "fault_streak": 1}, sending={"budget_seconds": 0.03}), _failures,
+    ),
     Always("end is inclusive", BACKFILLS, _options(end="inclusive"), _data),
     *(
         Always(f"UTC is {suffix}", (*BACKFILLS, "alert sync"), _options(utc_suffix=suffix), _all)
@@ -196,8 +209,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Always(
         "an alert vanishes", _ALERTS,
-        Setting(params={"moments": [timedelta(days=day) for day in range(5)]}, sites=24), _withdrawn,
-        Setting(params={"moments": [timedelta(days=day) for day in range(5)]}, sites=24),
+        Setting(params=_VANISHING, sites=24), _withdrawn, Setting(params=_VANISHING, sites=24),
     ),
     *(
         Always(

@@ -86,6 +86,7 @@ class Measures:
         self._count = 0
         self._seconds: dict[str, float] = {}
         self._requests: dict[str, list[Drawn]] = {}
+        self._again: dict[str, tuple[float, int]] = {}
 
     def world(self, pipeline: str, setting: Setting) -> World:
         """Begin a world with an empty lake."""
@@ -115,16 +116,17 @@ class Measures:
             world.end()
         return self._seconds[key]
 
-    def seconds_again(self, pipeline: str, setting: Setting, *, anew: bool = False) -> float:
-        """Give how long a second run takes that is refused nothing: what it knows it doesn't ask again."""
-        key = f"{pipeline} {setting} again"
-        if anew or key not in self._seconds:
+    def again(self, pipeline: str, setting: Setting, *, anew: bool = False) -> tuple[float, int]:
+        """Give how long a second run takes that is refused nothing, and its requests: what it knows it doesn't ask."""
+        key = f"{pipeline} {setting}"
+        if anew or key not in self._again:
             world = self.world(pipeline, setting)
             world.run()
             world.again()
-            self._seconds[key], _ = _timed(world)
+            seconds, _ = _timed(world)
+            self._again[key] = seconds, len(world.server.log)
             world.end()
-        return self._seconds[key]
+        return self._again[key]
 
 
 def judged(cell: Cell, measures: Measures) -> Result:
@@ -162,13 +164,15 @@ def _always(cell: Cell, measures: Measures, anew: bool) -> Result:
 
 def _refusal(cell: Cell, measures: Measures, anew: bool) -> Result:
     setting = refusals.setting(JOBS[cell.pipeline], _with_latency(Setting()).options)
-    fault_free = measures.seconds_again(cell.pipeline, setting, anew=anew)
+    fault_free, due = measures.again(cell.pipeline, setting, anew=anew)
     world = measures.world(cell.pipeline, setting)
     refused = refusals.Refused(cell.kind.name, cell.rate, world)
     refused.begin()
     seconds, failure = _timed(world)
     problems = [*_problems(world, refused.differences()), *refused.problems(failure)]
-    return _ended(world, cell, refused.injected(), (seconds, fault_free, 0.0), problems)
+    stats = world.server.stats()
+    stated = stats["busy_seconds"] * max(0.0, 1 - due / stats["requests"])
+    return _ended(world, cell, refused.injected(), (seconds, fault_free, stated), problems)
 
 
 def _with_latency(setting: Setting) -> Setting:
@@ -188,9 +192,9 @@ def _problems(world: World, differences: list[Difference], failure: str | None =
     if failure is not None:
         found.append(f"the run failed: {failure}")
     log = world.server.log
-    if any(one.in_flight > 1 for one in log):
+    if world.limit is not None and any(one.in_flight > world.limit for one in log):
         found.append(f"{max(one.in_flight for one in log)} requests were in flight")
-    own = [one.path for one in log if one.status == 429 and one.fault not in {"429", "429-retry-after"}]
+    own = [one.path for one in log if one.status == 429 and one.fault is None]
     if own:
         found.append(f"429 to {own}")
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from faults.jobs import Backfill, ComponentBackfill, Inventory, MonthlyBulk, Setting, StemBackfill, share
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: So many sites that a twentieth of the entities is a whole number of them.
 SITES = {Backfill: 21, ComponentBackfill: 5, Inventory: 6, StemBackfill: 20, MonthlyBulk: 8}
+#: Many requests a zone, so that the search for what is refused is seen beside what is asked for anyway.
+MONTHS = date(2019, 10, 1), date(2025, 10, 1)
 FROM, UNTIL = datetime(2025, 10, 1, tzinfo=UTC), NOW + timedelta(days=2)
 
 
@@ -147,5 +149,6 @@ class Refused:
 
 
 def setting(world: type, options: dict[str, Any]) -> Setting:
-    """The setting of a pipeline's world, large enough for a twentieth of its entities."""
-    return Setting(options, sites=SITES[world])
+    """Give the setting of a pipeline's world, large enough for a twentieth of its entities."""
+    params = {"months": MONTHS} if world is MonthlyBulk else {}
+    return Setting(options, params=params, sites=SITES[world])

@@ -12,6 +12,7 @@ from locus_stem.demo import compare
 from locus_stem.pipelines.bulk import load_monthly_bulk, plan_monthly_bulk
 from locus_stem.pipelines.bulk_extract import BulkMonths
 from locus_stem.pipelines.extract import extract_batch
+from locus_stem.pipelines.plan import usage_kept
 from locus_stem.pipelines.report import Report, report_backfill
 from locus_stem.pipelines.slot import Turn
 from locus_stem.planning.request import DataRequest
@@ -35,10 +36,12 @@ class Bulk:
 
     def plan(self, start="2022-03", end="2024-09", **params: Any) -> Any:
         with self.plant.client() as client:
-            planned = plan_monthly_bulk(
-                self.plant.lake, {"start_month": start, "end_month": end, **params}, 1, f"bulk-{self.run_id}",
-                date(2025, 10, 2), Turn(client),
-            )  # fmt: skip
+            turn, run_scope = Turn(client), f"bulk-{self.run_id}"
+            months = {"start_month": start, "end_month": end}
+            with usage_kept(self.plant.lake, run_scope, turn):
+                planned = plan_monthly_bulk(
+                    self.plant.lake, {**months, **params}, 1, run_scope, date(2025, 10, 2), turn
+                )
         self.staging = Staging.at(self.plant.lake, planned.staging)
         return planned
 

@@ -12,8 +12,8 @@ from locus_stem.demo import compare
 from locus_stem.pipelines.extract import extract_batch
 from locus_stem.pipelines.inventory import refresh_inventory
 from locus_stem.pipelines.load import load_backfill
-from locus_stem.pipelines.plan import plan_daily_backfill
-from locus_stem.pipelines.report import Report, record_turn, report_backfill
+from locus_stem.pipelines.plan import plan_daily_backfill, usage_kept
+from locus_stem.pipelines.report import Report, failure_recorded, record_turn, report_backfill
 from locus_stem.pipelines.slot import Turn
 from locus_stem.planning.backfill import DataRequest
 from locus_stem.sandbox.fleet import Fleet, Gaps
@@ -44,6 +44,8 @@ class Plant:
     run_id: str = "test"
     #: Lines of the inventory's last report.
     told: list[str] = field(default_factory=list)
+    #: Options of the clients.
+    sending: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def begun(
@@ -77,7 +79,7 @@ class Plant:
             "timeout": self.timeout,
             "label": "connection 'locus_default'",
         }
-        options = {} if now is None else {"now": now}
+        options = self.sending if now is None else {**self.sending, "now": now}
         return LocusClient(LocusCredentials(**{**given, **credentials}), **options)
 
     def inventory(self, max_age: int = 7, today: date | None = None) -> Any:
@@ -85,8 +87,9 @@ class Plant:
             while True:
                 turn = Turn(client, self.turn_seconds)
                 day = today or datetime.now(UTC).date()
-                result = refresh_inventory(self.lake, 1, day, turn, detail_max_age_days=max_age)
                 owner = {**OWNER, "dag_id": "inventory", "run_id": self.run_id, "task_id": "refresh"}
+                with failure_recorded(self.lake, owner, turn):
+                    result = refresh_inventory(self.lake, 1, day, turn, detail_max_age_days=max_age)
                 _, self.told = record_turn(self.lake, owner, turn.usage(), result)
                 if not result.left:
                     return result
@@ -94,15 +97,11 @@ class Plant:
     def plan(self, day: date, *, scheduled: bool = False, **params: Any) -> Any:
         with self.client() as client:
             while True:
-                planned = plan_daily_backfill(
-                    self.lake,
-                    params,
-                    1,
-                    f"backfill-{self.run_id}",
-                    day,
-                    Turn(client, self.turn_seconds),
-                    scheduled=scheduled,
-                )
+                turn, run_scope = Turn(client, self.turn_seconds), f"backfill-{self.run_id}"
+                with usage_kept(self.lake, run_scope, turn):
+                    planned = plan_daily_backfill(
+                        self.lake, params, 1, run_scope, day, turn, scheduled=scheduled
+                    )
                 if planned.staging:
                     self.staging = Staging.at(self.lake, planned.staging)
                     return planned

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from locus_stem.api.credentials import StemCredentials
 from locus_stem.demo import compare_stem
 from locus_stem.demo.compare_stem import LoadedStreams
 from locus_stem.pipelines.extract import extract_batch
+from locus_stem.pipelines.plan import usage_kept
 from locus_stem.pipelines.report import Report, report_backfill
 from locus_stem.pipelines.slot import Turn
 from locus_stem.pipelines.stem import load_stem_backfill, plan_stem_backfill
@@ -43,6 +44,8 @@ class Storage:
     run_id: str = "test"
 
     timeout: float = 60.0
+    #: Options of the clients.
+    sending: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def begun(
@@ -66,20 +69,16 @@ class Storage:
 
     def client(self) -> StemClient:
         given = {"host": self.server.url, "api_key": "sandbox-key", "timeout": self.timeout}
-        return StemClient(StemCredentials(**given, label="stem_default"))
+        return StemClient(StemCredentials(**given, label="stem_default"), **self.sending)
 
     def plan(self, day=DAY, *, seconds=100.0, scheduled=False, slots=4, **params) -> Any:
         while True:
             with self.client() as client:
-                planned = plan_stem_backfill(
-                    self.lake,
-                    params,
-                    f"stem-{self.run_id}",
-                    day,
-                    Turn(client, seconds),
-                    scheduled=scheduled,
-                    slots=slots,
-                )
+                turn, run_scope = Turn(client, seconds), f"stem-{self.run_id}"
+                with usage_kept(self.lake, run_scope, turn):
+                    planned = plan_stem_backfill(
+                        self.lake, params, run_scope, day, turn, scheduled=scheduled, slots=slots
+                    )
             if planned.staging:
                 self.staging = Staging.at(self.lake, planned.staging)
                 return planned
