@@ -70,6 +70,9 @@ test-untrusted: $(INSTALLED)
 	UNTRUSTED=all $(BIN)/python -m pytest $(PYTEST_ARGS) tests/integration/untrusted
 	FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/unit/untrusted
 
+test-faults: $(INSTALLED)
+	$(BIN)/python -m pytest tests/faults --faults all --numprocesses 2 $(PYTEST_ARGS)
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from locus_stem.api.errors import ApiError, RetriableError
-from locus_stem.api.wire import Flow, RawAnswer, Request, Send, Wait
+from locus_stem.api.wire import Flow, RawAnswer, Request, Send, Wait, given_up
 
 if TYPE_CHECKING:
     from locus_stem.api.answer import Answer, Reader
@@ -63,7 +63,7 @@ class Exchange:
             error = self._reader.error(sent, self._path, self.call.endpoint.read_refusal)
             if error is None:
                 return sent  # type: ignore[no-any-return]
-            self.setback(error)
+            self.setback(error, given_up=given_up(sent))
 
     def _request(self) -> Request:
         headers = {"Authorization": self._authorization}
@@ -77,9 +77,10 @@ class Exchange:
         """
         return self._reader.answer(raw, self.call)
 
-    def setback(self, error: ApiError) -> None:
+    def setback(self, error: ApiError, *, given_up: bool = False) -> None:
         """Take an error as a reason to send the call again.
 
+        :param given_up: the API may still be working at it.
         :raises ApiError: it is none, or the budget is spent.
         """
         self._last_error = error
@@ -89,5 +90,5 @@ class Exchange:
         if not isinstance(error, RetriableError):
             raise error
         # the first 401 only says that the token has ended; another one to a fresh token is a failure
-        self._wait = 0.0 if self._rejections == 1 else self._retries.wait_after(error)
+        self._wait = 0.0 if self._rejections == 1 else self._retries.wait_after(error, given_up=given_up)
         self._metrics.retried()

@@ -174,7 +174,9 @@ def _calls(
         bad = tuple(name for name in request.group.fields if name in suspects)
         if bad and len(bad) < len(request.group.fields):  # what was refused before must not spoil the others
             good = tuple(name for name in request.group.fields if name not in suspects)
-            queue.appendleft(replace(request, group=FieldGroup(bad, request.group.parameters)))
+            queue.extendleft(
+                replace(request, group=FieldGroup((name,), request.group.parameters)) for name in bad
+            )
             request = replace(request, group=FieldGroup(good, request.group.parameters))
         call = source.call(request)
         asked[call] = request

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -361,3 +362,19 @@ def test_a_scheduled_run_heals_what_a_refusal_left_out(plant):
     plant.forgive()
     plant.backfill(date(2025, 10, 20), scheduled=True)
     assert plant.differences(Loaded("site", "hourly", date(2025, 9, 24), date(2025, 10, 21), AFTER)) == []
+
+
+def test_a_field_that_every_site_is_refused_is_searched_for_at_the_first_of_them_only(plant):
+    plant = plant(sites=24)
+    planned = plant.plan(BERLIN_DST, lookback_days=0)
+    fields = {site: measured(plant.fleet, "site", site, "hourly") for site in plant.fleet.site_ids}
+    having = [site for site, names in fields.items() if "Wh_sum" in names]
+    plant.spoil("Wh_sum")
+    plant.extract(planned)
+    asked = Counter(int(served.path.split("/")[3]) for served in plant.data_requests())
+    searched = [site for site in having if asked[site] > 2]
+    assert 2 <= len(searched) <= 4  # what is on its way when the second is refused is searched too
+    assert {asked[site] for site in having if site not in searched} == {2}
+    loaded = plant.load()
+    assert set(loaded["skipped_fields"]) == set(map(str, having))
+    assert loaded["skipped"] == {}

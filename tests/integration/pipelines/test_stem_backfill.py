@@ -5,150 +5,24 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import pytest
-from deltalake import DeltaTable
 
-from locus_stem.api.client import StemClient
-from locus_stem.api.credentials import StemCredentials
 from locus_stem.api.errors import RetriableError
 from locus_stem.api.stem import STREAM_TYPES
 from locus_stem.demo import compare_stem
 from locus_stem.demo.compare_stem import LoadedStreams
-from locus_stem.pipelines.extract import extract_batch
 from locus_stem.pipelines.load import IncompleteBatchError
 from locus_stem.pipelines.plan import NothingAllowedError
-from locus_stem.pipelines.report import Report, report_backfill
-from locus_stem.pipelines.slot import Turn
-from locus_stem.pipelines.stem import load_stem_backfill, plan_stem_backfill
 from locus_stem.pipelines.stem_extract import Streams
 from locus_stem.planning.params import ParamError
-from locus_stem.planning.request import DataRequest
 from locus_stem.sandbox import stem_fleet
-from locus_stem.sandbox.fleet import Fleet
-from locus_stem.sandbox.options import Fault, Options
-from locus_stem.sandbox.server import Server
-from locus_stem.tables.lake import Lake
+from locus_stem.sandbox.options import Fault
 from locus_stem.tables.schemas import SPECS
-from locus_stem.tables.staging import Staging
-
-NOW = datetime(2025, 10, 27, 18, 20, tzinfo=UTC)
-DAY = date(2025, 10, 26)
-START, END = date(2025, 10, 19), date(2025, 10, 27)
-OWNER = {"dag_id": "stem", "run_id": "test", "task_id": "extract_streams", "map_index": 0, "try_number": 1}
-TABLE = "stem_streams"
-
-
-@dataclass
-class Storage:
-    """A sandbox, a lake, and the Stem pipeline between them, driven as the operators drive it."""
-
-    fleet: Fleet
-    server: Server
-    lake: Lake
-    staging: Staging | None = None
-    loaded: dict[str, Any] | None = None
-
-    def client(self) -> StemClient:
-        return StemClient(StemCredentials(host=self.server.url, api_key="sandbox-key", label="stem_default"))
-
-    def plan(self, day=DAY, *, seconds=100.0, scheduled=False, slots=4, **params) -> Any:
-        while True:
-            with self.client() as client:
-                planned = plan_stem_backfill(
-                    self.lake,
-                    params,
-                    "stem-test",
-                    day,
-                    Turn(client, seconds),
-                    scheduled=scheduled,
-                    slots=slots,
-                )
-            if planned.staging:
-                self.staging = Staging.at(self.lake, planned.staging)
-                return planned
-
-    def extract(self, planned, seconds=100.0, source=None) -> int:
-        turns = 0
-        for number, _ in enumerate(planned.batches):
-            requests = [
-                DataRequest.from_json(item) for item in self.staging.read_json(f"batch-{number:04d}.json")
-            ]
-            left = 1
-            while left:
-                turns += 1
-                with self.client() as client:
-                    left = extract_batch(
-                        requests,
-                        self.staging.batch(number),
-                        Turn(client, seconds),
-                        OWNER,
-                        source or Streams(),
-                    )
-        return turns
-
-    def load(self) -> dict[str, Any]:
-        self.loaded = load_stem_backfill(self.lake, self.staging).to_json()
-        return self.loaded
-
-    def run(self, day=DAY, **params) -> dict[str, Any]:
-        self.extract(self.plan(day, **params))
-        return self.load()
-
-    def report(self) -> Report:
-        return report_backfill(self.lake, self.staging, self.loaded, {"dag_id": "stem", "run_id": "test"})
-
-    def serve(self, **options) -> None:
-        """Go on with a server of other options."""
-        self.server.__exit__(None, None, None)
-        self.server = Server(self.fleet, replace(self.server.options, **options)).__enter__()
-
-    def differences(self, *loaded: LoadedStreams) -> list[str]:
-        spans = loaded or [LoadedStreams(900, START, END, NOW)]
-        return [
-            *compare_stem.streams(self.lake, self.fleet, spans).examples,
-            *compare_stem.coverage(self.lake, self.fleet, spans).examples,
-        ]
-
-    def data_requests(self):
-        return [served for served in self.server.log if served.path.endswith("/streams")]
-
-    def rows(self):
-        found = {}
-        for row in self.lake.read(TABLE).to_pylist():
-            key = row["site_id"], row["stream_type"], row["resolution"], row["end_datetime"]
-            assert key not in found
-            found[key] = row["kw_total_avg"]
-        return found
-
-    def coverage(self, **only):
-        filters = [("source", "=", TABLE), *((name, "=", value) for name, value in only.items())]
-        return self.lake.read("coverage", filters=filters).to_pylist()
-
-    def versions(self):
-        names = (TABLE, "coverage", "stem_sites", "stem_clients")
-        return {name: DeltaTable(self.lake.table_uri(name)).version() for name in names}
-
-
-@pytest.fixture
-def storage(tmp_path):
-    """Make storages: `storage(sites=…, **options of the server)`."""
-    made: list[Storage] = []
-
-    def make(sites: int = 6, now: datetime | None = NOW, **options: Any) -> Storage:
-        fleet = Fleet(sites=3, stem_sites=sites, now=now)
-        lake = Lake(f"file://{tmp_path}/lake{len(made)}")
-        lake.check()
-        made.append(Storage(fleet, Server(fleet, Options(**options)).__enter__(), lake))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.server.__exit__(None, None, None)
+from support.storage import DAY, END, NOW, START, TABLE
 
 
 def ids(served):
