@@ -75,3 +75,12 @@ def database(tmp_path_factory, worker_id):
             fresh.rename(made)
     with closing(sqlite3.connect(made)) as source, closing(sqlite3.connect(f"{home}/airflow.db")) as target:
         source.backup(target)
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--faults",
+        choices=("pairs", "all"),
+        default="pairs",
+        help="run each pair of a fault and a pipeline once, or all cells of the matrix of faults (pairs)",
+    )

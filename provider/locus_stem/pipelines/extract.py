@@ -138,6 +138,9 @@ def extract_batch(
                 _take(asked.pop(outcome.call), outcome, queue, state, part)
                 outcomes += not isinstance(outcome.error, RetriableError)
                 turn.progress("data requests", len(requests) - len(queue) - len(asked), len(requests), before)
+            if turn.cut_off is not None and (request := asked.pop(turn.cut_off[0], None)) is not None:
+                part.failed[request.entity_id] = str(turn.cut_off[1])
+                queue.append(request)
             queue.extendleft(asked.values())
     finally:
         part.write()
@@ -171,7 +174,9 @@ def _calls(
         bad = tuple(name for name in request.group.fields if name in suspects)
         if bad and len(bad) < len(request.group.fields):  # what was refused before must not spoil the others
             good = tuple(name for name in request.group.fields if name not in suspects)
-            queue.appendleft(replace(request, group=FieldGroup(bad, request.group.parameters)))
+            queue.extendleft(
+                replace(request, group=FieldGroup((name,), request.group.parameters)) for name in bad
+            )
             request = replace(request, group=FieldGroup(good, request.group.parameters))
         call = source.call(request)
         asked[call] = request
@@ -265,8 +270,8 @@ class _Part:
         self._rows = 0
         self._since = time.monotonic()
         self.refused: dict[int, str] = {}
-        self.refused_at: dict[int, datetime] = {}
         self.failed: dict[int, str] = {}
+        self.refused_at: dict[int, datetime] = {}
         self._refused_fields: list[dict[str, Any]] = []
 
     def refuse_field(self, request: DataRequest, name: str, reason: str) -> None:

@@ -182,7 +182,8 @@ def _part(
     import pyarrow as pa
 
     tables = [
-        measurement_rows(rows, requests[entity], requests[entity].slice.end) for entity, rows in held.items()
+        measurement_rows(rows, requests[entity], requests[entity].slice.end, anywhere=True)
+        for entity, rows in held.items()
     ]
     whole = pa.concat_tables(tables)
     return [batch.commit_part(whole, {})["part"]] if len(whole) else []

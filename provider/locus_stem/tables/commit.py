@@ -20,6 +20,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from locus_stem.tables.schemas import SPECS
 from locus_stem.tables.sql import Filter, quoted, where
+from locus_stem.tables.storage_failures import storage_failures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,16 +73,20 @@ def exclusively(lake: Lake, name: str, work: Callable[[DeltaTable], Result]) -> 
     :param work: reads the table that it is given and makes at most one commit on it
     :raises CommitConflictError: another writer was faster every time, for :data:`PATIENCE`
     :raises CommitFailedError: the commit failed, and no other writer is the cause
+    :raises locus_stem.tables.lake.LakeError: the file system is closed to this machine
+    :raises locus_stem.tables.lake.LakeUnavailableError: the file system is full, or fails
     """
     deadline = time.monotonic() + PATIENCE.total_seconds()
     attempt = 0
     while True:
         attempt += 1
-        table = _opened_or_created(lake, name)
+        with storage_failures(lake.uri):
+            table = _opened_or_created(lake, name)
         _condition.get()()
         read = table.version()
         try:
-            return work(table)
+            with storage_failures(lake.uri):
+                return work(table)
         except CommitFailedError as error:
             if _newest(lake, name) == read:
                 raise
