@@ -9,8 +9,7 @@ import pytest
 
 from locus_stem.demo.compare import Loaded, coverage
 from locus_stem.pipelines.load import load_backfill
-
-from .conftest import NOW
+from support.plant import NOW
 
 START, END = date(2025, 9, 20), date(2025, 10, 20)
 
