@@ -203,7 +203,10 @@ def details(lake: Lake, fleet: Fleet) -> list[Difference]:
 
 
 def coverage(lake: Lake, fleet: Fleet, loaded: Iterable[Loaded]) -> Difference:
-    """Compare `coverage`, summed over the days, with what the sandbox holds of each entity's fields."""
+    """Compare `coverage`, summed over the days, with what the sandbox holds of each entity's fields.
+
+    :param loaded: ranges of one granularity must not overlap.
+    """
     due: dict[tuple[str, str, str, str], list[float]] = {}
     for span in loaded:
         for entity_id, site_id in _entities(fleet, span.level):
@@ -215,7 +218,9 @@ def coverage(lake: Lake, fleet: Fleet, loaded: Iterable[Loaded]) -> Difference:
             for name in fields:
                 values = sum(row[name] is not None for row in rows)
                 key = f"locus_{span.level}_data", span.granularity, str(entity_id), name
-                due[key] = [float(values), float(len(rows) - values)]
+                counts = due.setdefault(key, [0.0, 0.0])
+                counts[0] += values
+                counts[1] += len(rows) - values
     held: dict[tuple[str, str, str, str], list[float]] = {}
     found = Difference("coverage", due=len(due))
     filters = [("granularity", "!=", ""), ("source", "in", ["locus_site_data", "locus_component_data"])]
