@@ -48,14 +48,10 @@ class Ledger:
     def add(self, *facts: Any) -> None:
         """Add the line of a test in which everything was right."""
         self.rows.append((*facts, "exact"))
-
-    def write(self) -> None:
-        """Write the file."""
         file = FOLDER / f"{NAME}.json"
         kept = [tuple(row) for row in json.loads(file.read_text())["rows"]] if file.exists() else []
         rows = {row[:2]: row for row in (*kept, *self.rows)}
-        if self.rows:
-            write_results(NAME, COLUMNS, list(rows.values()))
+        write_results(NAME, COLUMNS, list(rows.values()))
 
 
 @dataclass

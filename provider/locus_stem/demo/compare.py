@@ -229,6 +229,7 @@ def coverage(
 ) -> Difference:
     """Compare `coverage`, summed over the days, with what the sandbox holds of each entity's fields.
 
+    :param loaded: ranges of one granularity must not overlap.
     :param is_skipped: tells by the entity's id and the field's name whether the last run was refused it; None: nothing.
     """
     due: dict[tuple[str, str, str, str], list[float]] = {}
@@ -242,7 +243,9 @@ def coverage(
             for name in fields:
                 values = sum(row[name] is not None for row in rows)
                 key = f"locus_{span.level}_data", span.granularity, str(entity_id), name
-                due[key] = [float(values), float(len(rows) - values)]
+                counts = due.setdefault(key, [0.0, 0.0])
+                counts[0] += values
+                counts[1] += len(rows) - values
     held: dict[tuple[str, str, str, str], list[float]] = {}
     found = Difference("coverage", due=len(due))
     filters = [("granularity", "!=", ""), ("source", "in", ["locus_site_data", "locus_component_data"])]

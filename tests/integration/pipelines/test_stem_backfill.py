@@ -476,7 +476,7 @@ def test_ids_that_climb_end_a_header_or_are_templates_are_names_like_any_others(
         "../../../../",
         "..%2f..%5c",
         "{% raw %}{{ 7 * 7 }} ",
-        "a\r\nHost: elsewhere.example ",
+        "a%0d%0aHost: elsewhere.example ",
         "?#&=;/./..//",
     )
     monkeypatch.setattr(stem_fleet, "CLIENT_PREFIXES", clients)
