@@ -95,7 +95,7 @@ class Reader:
         if isinstance(sent, Lost):
             if sent.kind == "oversized":
                 return self._oversized(sent.limit, path)
-            return TransportError(self.scrub(f"{sent.kind}: {sent.detail}"), path=path)
+            return TransportError(self._shown(f"{sent.kind}: {sent.detail}"), path=path)
         if 200 <= sent.status < 300:
             return None
         return self._status_error(sent.status, self._said(sent, path), sent.headers, path, read_refusal)
@@ -107,13 +107,22 @@ class Reader:
 
         :raises ApiError: it is something else, or its `statusCode` means that error.
         """
-        return self._object(raw, path, None, None)
+        try:
+            return self._object(raw, path, None, None)
+        except ApiError as error:
+            raise error.with_traceback(None) from None  # the frames hold what the server wrote
 
     def answer(self, raw: RawAnswer, call: Call) -> Answer:
         """Read the answer to a call.
 
         :raises ApiError: the answer can't be read, or its `statusCode` means that error.
         """
+        try:
+            return self._answer(raw, call)
+        except ApiError as error:
+            raise error.with_traceback(None) from None  # the frames hold what the server wrote
+
+    def _answer(self, raw: RawAnswer, call: Call) -> Answer:
         endpoint, path = call.endpoint, call.path
         body = self._object(raw, path, endpoint.read_refusal, call.bound)
         payload: Any = body
@@ -173,8 +182,9 @@ class Reader:
                 raise self._oversized(limit, path)
             return raw.body
         if encoding not in {"gzip", "x-gzip"}:
+            shown = self._shown(encoding, 20)
             raise MalformedAnswerError(
-                f"the answer is encoded as {encoding[:20]!r}, which was not asked for", path=path
+                f"the answer is encoded as {shown!r}, which was not asked for", path=path
             )
         return self._gunzip(raw.body, path, limit)
 
@@ -210,6 +220,11 @@ class Reader:
             raise MalformedAnswerError("the answer says that it is gzip, but is not", path=path) from None
         return b"".join(parts)
 
+    def _shown(self, text: str, length: int = MESSAGE_LENGTH) -> str:
+        """Write what the server sent as an error may show it."""
+        # scrubbed before it is shortened: half a secret would no longer be found
+        return shown(self.scrub(text), length)
+
     def _status_error(
         self,
         status: int,
@@ -218,8 +233,7 @@ class Reader:
         path: str,
         read_refusal: Callable[[int, str, str], RefusedError | None] | None,
     ) -> ApiError:
-        # scrubbed before it is shortened: half a secret would no longer be found
-        said = shown(self.scrub(said), MESSAGE_LENGTH)
+        said = self._shown(said)
         problem = f"HTTP {status}: {said}" if said else f"HTTP {status}"
         retry_after = _retry_after(headers)
         match status:
@@ -232,9 +246,9 @@ class Reader:
             case _ if status >= 500:
                 return ServerError(problem, path=path, status=status, retry_after=retry_after)
             case _ if 300 <= status < 400:
-                where = _host_in(headers.get("location", ""))
+                where = self._shown(_host(headers.get("location", "")))
                 to = f" to {where}" if where else ""
-                return RedirectedError(self.scrub(f"{problem}: redirected{to}"), path=path, status=status)
+                return RedirectedError(f"{problem}: redirected{to}", path=path, status=status)
             case _ if status < 400:
                 return MalformedAnswerError(f"the answer's statusCode is {status}", path=path, status=status)
         if read_refusal is not None and (refusal := read_refusal(status, said, path)) is not None:
@@ -242,6 +256,14 @@ class Reader:
             return refusal
         kinds: dict[int, type[RefusedError]] = {403: PermissionDeniedError, 404: NotFoundError}
         return kinds.get(status, BadRequestError)(problem, path=path, status=status)
+
+
+def _host(location: str) -> str:
+    """Give the host that a Location header names, empty where it names none."""
+    try:
+        return urlsplit(location).netloc.rpartition("@")[2]
+    except ValueError:
+        return ""
 
 
 def _json(body: bytes, path: str) -> Any:
@@ -316,11 +338,3 @@ def _date(text: str | None) -> datetime | None:
         IndexError,
     ):  # the last two: years and zones past the calendar
         return None
-
-
-def _host_in(location: str) -> str:
-    try:
-        netloc = urlsplit(location).netloc
-    except ValueError:
-        return ""
-    return shown(netloc.rpartition("@")[2], MESSAGE_LENGTH)

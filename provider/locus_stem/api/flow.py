@@ -59,13 +59,16 @@ class Exchange:
             if self._wait:
                 yield Wait(self._wait)
             self._authorization = yield from self._auth.authorization(self._retries)
-            headers = {"Authorization": self._authorization}
-            limit = self._reader.limit(self.call.bound)
-            sent = yield Send(Request(self.call.endpoint.method, self._target, headers, limit=limit))
+            sent = yield Send(self._request())
             error = self._reader.error(sent, self._path, self.call.endpoint.read_refusal)
             if error is None:
                 return sent  # type: ignore[no-any-return]
             self.setback(error)
+
+    def _request(self) -> Request:
+        headers = {"Authorization": self._authorization}
+        limit = self._reader.limit(self.call.bound)
+        return Request(self.call.endpoint.method, self._target, headers, limit=limit)
 
     def read(self, raw: RawAnswer) -> Answer:
         """Read an answer's body.

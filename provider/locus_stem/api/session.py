@@ -18,6 +18,7 @@ from locus_stem.api.bounds import MAX_BODY_BYTES
 from locus_stem.api.flow import Exchange
 from locus_stem.api.metrics import Metrics
 from locus_stem.api.retry import BUDGET_SECONDS, Retries
+from locus_stem.api.transport import environment_proxy
 from locus_stem.api.wire import Lost, RawAnswer, Request
 
 if TYPE_CHECKING:
@@ -63,14 +64,15 @@ class StoppedError(Exception):
 class Options(TypedDict, total=False):
     """How a client sends; each has a default.
 
-    :param on_token: told every token that the API issues, before it is used: for masking logs.
+    :param on_token: told every token that the API issues, before it is used: for masking logs. An asynchronous client
+        awaits what it gives, if that can be awaited.
     :param budget_seconds: how long a call is sent again that fails but may work; 300.
     :param max_body_bytes: longest body that is taken, as sent and as decompressed; 64 MiB.
     :param clock: monotonic, in seconds.
     :param now: own clock, in UTC.
     """
 
-    on_token: Callable[[str], object] | None
+    on_token: Callable[[str], object]
     budget_seconds: float
     max_body_bytes: int
     clock: Callable[[], float]
@@ -96,6 +98,7 @@ class Session:
     max_body_bytes: int
     clock: Callable[[], float]
     now: Callable[[], datetime]
+    on_token: Callable[[str], object]
 
     @classmethod
     def of(cls, credentials: LocusCredentials | StemCredentials, **options: Unpack[Options]) -> Session:
@@ -104,10 +107,12 @@ class Session:
         :raises ConfigurationError: a field of theirs is missing or wrong.
         """
         clock, metrics = options.get("clock", time.monotonic), Metrics()
-        credentials.validate()
-        auth = auth_of(credentials, clock=clock, on_token=options.get("on_token"), on_retry=metrics.retried)
+        base = credentials.validate().host.rstrip("/")
+        proxy = environment_proxy(base)
+        besides = proxy.secrets if proxy else ()
+        auth = auth_of(credentials, clock=clock, on_retry=metrics.retried, besides=besides)
         return cls(
-            base=credentials.host.rstrip("/"),
+            base=base,
             timeout=credentials.timeout,
             auth=auth,
             metrics=metrics,
@@ -115,6 +120,7 @@ class Session:
             max_body_bytes=options.get("max_body_bytes", MAX_BODY_BYTES),
             clock=clock,
             now=options.get("now", _utc_now),
+            on_token=options.get("on_token", _tell_nobody),
         )
 
     def begin(self, call: Call, budget: float | None = None) -> Exchange:
@@ -192,6 +198,10 @@ class Receipt:
 
     def _count(self, status: int | str) -> None:
         self.session.metrics.sent(status, self.session.clock() - self.sent_at)
+
+
+def _tell_nobody(_: str) -> None:
+    """Nobody keeps logs."""
 
 
 def _utc_now() -> datetime:

@@ -53,7 +53,7 @@ class Lost:
     """
 
     kind: str
-    detail: str
+    detail: str = field(repr=False)  # as the server wrote it: an error shows it without secrets
     limit: int = 0
 
 
@@ -72,12 +72,19 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell whoever keeps logs clean that a token was issued, before it is used."""
+
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Exclusive:
     """Run a flow while no other exclusive one of this client runs; the result is the flow's."""
 
     flow: Flow[Any]
 
 
-Action = Send | Wait | Exclusive
+Action = Send | Wait | Tell | Exclusive
 #: Yields what is to be done and is sent its result; a synchronous and an asynchronous driver serve it alike.
 Flow = Generator[Action, Any, T]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from locus_stem import pools
 from locus_stem.config import account_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,7 @@ class Account:
     conn_id: str
     lake_uri: str | None = None
     pool: str | None = None
+    default_args: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     default_conn_id: ClassVar[str]
     vendor_pool: ClassVar[pools.PoolDefault]
@@ -48,6 +52,8 @@ class LocusAccount(Account):
     :param lake_uri: address of the lake; None: ``[locus_stem] lake_uri`` (a folder of its own in it, if the
         connection isn't the default one).
     :param pool: name of the pool; None: ``locus_api``, with ``__<conn_id>`` behind it for another connection.
+    :param default_args: Airflow's own arguments of every task of the account's DAGs, in the place of the package's:
+        ``retries``, ``on_failure_callback``, ``queue``, …
     """
 
     conn_id: str = "locus_default"
@@ -64,6 +70,8 @@ class StemAccount(Account):
     :param lake_uri: address of the lake; None: ``[locus_stem] lake_uri`` (a folder of its own in it, if the
         connection isn't the default one).
     :param pool: name of the pool; None: ``stem_api``, with ``__<conn_id>`` behind it for another connection.
+    :param default_args: Airflow's own arguments of every task of the account's DAGs, in the place of the package's:
+        ``retries``, ``on_failure_callback``, ``queue``, …
     """
 
     conn_id: str = "stem_default"

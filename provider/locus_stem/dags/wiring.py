@@ -45,7 +45,7 @@ def account_dag(
 
     :param schedule: cron, in UTC.
     :param defaults: other defaults of the params than those of `params`.
-    :param default_args: other arguments of its tasks than :data:`DEFAULT_ARGS`.
+    :param default_args: other arguments of its tasks than :data:`DEFAULT_ARGS`; the account's own come before both.
     """
     return DAG(
         account.dag_id(name),
@@ -53,7 +53,7 @@ def account_dag(
         start_date=START_DATE,
         catchup=False,
         max_active_runs=max_active_runs,
-        default_args={**DEFAULT_ARGS, **(default_args or {})},
+        default_args={**DEFAULT_ARGS, **(default_args or {}), **account.default_args},
         doc_md=doc,
         tags=tags,
         params=with_defaults(params, defaults),

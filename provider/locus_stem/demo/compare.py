@@ -74,21 +74,24 @@ def _compare_measurements(
 ) -> Difference:
     key = "site_id" if table == "locus_site_data" else "component_id"
     found = Difference(table, due=len(due))
+    rows = lake.read(table)
+    fields = [name for name in rows.column_names if name not in NOT_FIELDS]
+    known = {"ts", *fields}
+    identities = zip(*(rows.column(name).to_pylist() for name in (key, "granularity", "ts")), strict=True)
+    values = zip(*(rows.column(name).to_pylist() for name in fields), strict=True)
     seen = set()
-    for row in lake.read(table).to_pylist():
+    for identity, held in zip(identities, values, strict=True):
         found.rows += 1
-        identity = row[key], row["granularity"], row["ts"]
         if identity in seen:
             found.note(f"{identity} stands twice")
         seen.add(identity)
         expected = due.get(identity)
         if expected is None:
             found.note(f"{identity} is not in the API")
-            continue
-        values = {name: value for name, value in row.items() if name not in NOT_FIELDS}
-        wanted = {name: expected.get(name) for name in values}
-        if values != wanted or not expected.keys() - {"ts"} <= values.keys():
-            found.note(f"{identity}: {values} where the API has {dict(expected)}")
+        elif held != tuple(map(expected.get, fields)) or not expected.keys() <= known:
+            found.note(
+                f"{identity}: {dict(zip(fields, held, strict=True))} where the API has {dict(expected)}"
+            )
     for identity in due.keys() - seen:
         found.note(f"{identity} is missing")
     return found

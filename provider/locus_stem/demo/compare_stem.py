@@ -98,12 +98,13 @@ def streams(lake: Lake, fleet: Fleet, loaded: Iterable[LoadedStreams]) -> Differ
     due: dict[Key, tuple[int, float | None]] = {}
     open_still: set[Key] = set()
     for one in loaded:
+        sure = one.sure
         for site_id, stream_type in one.series(fleet):
             for row in fleet.truth_stem_streams(site_id, stream_type, one.resolution, *one.span):
                 started, ended = (_seconds(row[name]) for name in ("start_datetime", "end_datetime"))
                 key = site_id, stream_type, one.resolution, ended
                 due[key] = started, row["kw_total_avg"]
-                if row["end_datetime"] > one.sure:
+                if row["end_datetime"] > sure:
                     open_still.add(key)
     found = Difference("stem_streams", due=len(due))
     seen: set[Key] = set()

@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-
-from airflow.providers.common.compat.sdk import mask_secret
 
 from locus_stem.api.errors import ConfigurationError
 from locus_stem.hooks.connection import defined
+from locus_stem.hooks.masking import mask
+from locus_stem.hooks.webhook_connection import checked_address, secrets_in
 from locus_stem.pipelines.webhook_reply import Reply, Verdict
 
 if TYPE_CHECKING:
@@ -63,14 +62,8 @@ class Webhook:
             raise ConfigurationError(f"{label} is of type {connection.conn_type!r}; type 'http' is needed")
         if not connection.host:
             raise ConfigurationError(f"{label}: field host is missing; set it to the webhook's address")
-        address = urlsplit(self._hook.url_from_endpoint(None))
-        if address.scheme not in {"http", "https"} or not address.hostname:
-            raise ConfigurationError(
-                f"{label}: fields schema and host are no address; allowed: http and https"
-            )
-        for part in (address.path, address.query):
-            if len(part) > 1:
-                mask_secret(part)
+        address = checked_address(connection, label, self._hook)
+        mask(*secrets_in(connection, address))
         self._timeout()
         return self
 

@@ -31,6 +31,7 @@ def versions(plant, table="locus_site_data"):
 def test_tables_equal_the_api_for_every_granularity_and_level(plant, level, granularity):
     start = {
         "1min": date(2025, 10, 25),
+        "5min": date(2025, 10, 20),
         "daily": date(2024, 2, 1),
         "monthly": date(2023, 1, 1),
         "yearly": date(2020, 1, 1),
@@ -78,7 +79,7 @@ def test_a_year_at_15min_is_twelve_requests_a_site(plant):
 
 
 def test_requests_are_sent_once_each_and_no_more_than_planned(plant):
-    plant = plant()
+    plant = plant(sites=3)
     planned = plant.plan(BERLIN_DST, start="2025-08-01", end="2025-10-27", level="component")
     plant.extract(planned)
     asked = [(served.path, served.query) for served in plant.data_requests()]
@@ -294,7 +295,7 @@ def test_a_field_that_no_table_can_hold_is_left_out_and_the_others_are_loaded(pl
 
 
 def test_runs_counts_every_turn_of_planning(plant):
-    plant = plant(sites=24, turn_seconds=1.5, latency_ms=60)
+    plant = plant(sites=8, turn_seconds=0.5, latency_ms=50)
     plant.backfill(BERLIN_DST, level="component")
     plant.report()
     assert sum(run["requests"] for run in plant.lake.read("runs").to_pylist()) == len(plant.server.log)

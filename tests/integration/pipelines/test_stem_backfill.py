@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -27,10 +28,12 @@ from locus_stem.pipelines.stem import load_stem_backfill, plan_stem_backfill
 from locus_stem.pipelines.stem_extract import Streams
 from locus_stem.planning.params import ParamError
 from locus_stem.planning.request import DataRequest
+from locus_stem.sandbox import stem_fleet
 from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Fault, Options
 from locus_stem.sandbox.server import Server
 from locus_stem.tables.lake import Lake
+from locus_stem.tables.schemas import SPECS
 from locus_stem.tables.staging import Staging
 
 NOW = datetime(2025, 10, 27, 18, 20, tzinfo=UTC)
@@ -203,13 +206,13 @@ def test_a_second_run_changes_nothing_and_asks_for_the_streams_alone(storage):
 
 
 def test_a_year_and_more_is_the_fewest_requests_each_asked_once_with_all_streams(storage):
-    storage = storage(sites=4)
-    planned = storage.plan(start="2023-06-01", end="2025-10-27", resolution=1800)
+    storage = storage(sites=2)
+    planned = storage.plan(start="2023-06-01", end="2025-10-27", resolution=3600)
     storage.extract(planned)
     asked = Counter(ids(served) for served in storage.data_requests())
     assert asked == Counter(dict.fromkeys(storage.fleet.stem.site_ids, 3))
     storage.load()
-    assert storage.differences(LoadedStreams(1800, date(2023, 6, 1), END, NOW)) == []
+    assert storage.differences(LoadedStreams(3600, date(2023, 6, 1), END, NOW)) == []
 
 
 def test_no_site_is_asked_for_a_time_before_its_streams_begin_nor_for_streams_that_it_lacks(storage):
@@ -342,7 +345,7 @@ def test_more_than_a_tenth_refused_fails_the_run_after_loading_the_rest(storage)
 
 
 def test_a_stream_that_the_api_says_is_unavailable_is_left_out_and_known(storage, monkeypatch):
-    storage = storage(sites=6)
+    storage = storage(sites=2)
     storage.plan(start="2023-06-01")
     stem = storage.fleet.stem
     site = next(s for s in stem.site_ids if len(stem.site(s).starts) == 3)
@@ -589,3 +592,35 @@ def test_staged_answers_hold_several_streams_in_one_part(storage):
     (manifest,) = storage.staging.batch(0).manifests()
     assert {name for item in manifest["answered"] for name in item["fields"]} == set(STREAM_TYPES)
     assert json.dumps(manifest).count("kw_total_avg") == 0
+
+
+def test_ids_that_climb_end_a_header_or_are_templates_are_names_like_any_others(
+    storage, tmp_path, monkeypatch
+):
+    clients = ("../", "{{ conn.stem_default.password }}", "..%2F..%2F")
+    sites = (
+        "../../../../",
+        "..%2f..%5c",
+        "{% raw %}{{ 7 * 7 }} ",
+        "a\r\nHost: elsewhere.example ",
+        "?#&=;/./..//",
+    )
+    monkeypatch.setattr(stem_fleet, "CLIENT_PREFIXES", clients)
+    monkeypatch.setattr(stem_fleet, "SITE_PREFIXES", sites)
+    stem = storage(sites=len(sites))
+    stem.run(lookback_days=1)
+    assert stem.report().failure is None
+    assert stem.differences(LoadedStreams(900, DAY - timedelta(days=1), DAY + timedelta(days=1), NOW)) == []
+    asked = {served.path for served in stem.server.log}
+    for path in asked:
+        assert re.fullmatch(
+            r"/api/v1/clients(/[A-Za-z0-9%._~-]+/sites)?|/api/v1/sites/[A-Za-z0-9%._~-]+/streams", path
+        )
+        assert unquote(path).startswith(("/api/v1/clients", "/api/v1/sites/")), path
+    assert {unquote(path.split("/")[4]) for path in asked if "/streams" in path} == set(
+        stem.fleet.stem.site_ids
+    )
+    tables = {path.relative_to(tmp_path).parts[1] for path in tmp_path.rglob("*") if path.is_file()}
+    assert tables <= {*SPECS, "_staging"}
+    folders = {path.name for path in tmp_path.rglob("*") if path.is_dir()}
+    assert not [name for name in folders if not re.fullmatch(r"[A-Za-z0-9._=-]+", name)]

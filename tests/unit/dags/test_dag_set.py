@@ -48,7 +48,7 @@ def test_each_lake_is_maintained_once():
     assert maintained(*shared) == ["lake_maintenance__west"]
 
 
-@pytest.mark.parametrize("other", ["s3://bucket/lake", "s3://bucket/lake/"])
+@pytest.mark.parametrize("other", ["s3://bucket/lake", "s3://bucket/lake/", "s3://other_keys@bucket/lake"])
 def test_two_accounts_of_one_vendor_have_no_lake_in_common(monkeypatch, other):
     with pytest.raises(ValueError, match="west and east can't share the lake s3://bucket/lake"):
         account_dags(LocusAccount("west", "s3://bucket/lake"), LocusAccount("east", other))
@@ -69,6 +69,19 @@ def test_schedules_and_defaults_are_given_by_the_dags_name():
     )
     assert "30 2 * * *" in str(dag.timetable.summary)
     assert dag.params["granularity"] == "15min"
+
+
+def test_an_accounts_own_arguments_of_tasks_come_before_the_packages():
+    def told(context):
+        pass
+
+    given = {"retries": 50, "on_failure_callback": told}
+    for dag in account_dags(LocusAccount(default_args=given), StemAccount("east")):
+        for task in dag.tasks:
+            mine = not dag.dag_id.endswith("__east")
+            assert (task.retries == 50) is mine, (dag.dag_id, task.task_id)
+            assert (task.on_failure_callback == [told]) is mine
+            assert task.max_retry_delay is not None  # the package's others stay
 
 
 @pytest.mark.parametrize(
