@@ -169,13 +169,15 @@ def _endless_list(honest: Honest) -> Iterator[bytes]:
     yield body
 
 
+@cache
+def _heaviest(key: str) -> bytes:
+    objects = (b'{"id":%d,"updated":"2025-10-20T12:00:00Z"}' % number for number in range(1, 400_000))
+    return b'{"%s":[%s]}' % (key.encode(), b",".join(objects))
+
+
 def _as_heavy_as_is_taken(honest: Honest) -> Iterator[bytes]:
     """Answer with as many objects as are just not refused."""
-    key = next(name for name, value in json.loads(honest.body).items() if isinstance(value, list))
-    objects = b",".join(
-        b'{"id":%d,"updated":"2025-10-20T12:00:00Z"}' % number for number in range(1, 420_000)
-    )
-    body = b'{"%s":[%s]}' % (key.encode(), objects)
+    body = _heaviest(next(name for name, value in json.loads(honest.body).items() if isinstance(value, list)))
     yield head(200, len(body))
     yield body
 
