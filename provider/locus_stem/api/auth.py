@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from locus_stem.api.retry import Retries
 
 TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path
+#: Longest answer of the token endpoint, and longest token in it: it goes into every request's header.
+MOST_TOKEN_BYTES, LONGEST_TOKEN = 2**20, 16_384
 #: A token is renewed so long before its end, in seconds, or a tenth of its life if that is less.
 LONGEST_MARGIN = 30.0
 
@@ -139,7 +141,7 @@ class TokenAuth:
     def _renewed(self, retries: Retries) -> Flow[_Token]:
         token = self._lasting()  # another request may have got one while this one waited for its turn
         while token is None:
-            sent = yield Send(Request("POST", TOKEN_PATH, {}, self._form()))
+            sent = yield Send(Request("POST", TOKEN_PATH, {}, self._form(), MOST_TOKEN_BYTES))
             try:
                 token = yield from self._issued(sent)
             except RetriableError as error:
@@ -185,6 +187,10 @@ class TokenAuth:
 
     def _taken(self, sent: RawAnswer) -> Flow[_Token]:
         grant = _Grant.read(self._reader.object(sent, TOKEN_PATH))
+        if max(len(grant.access), len(grant.refresh)) > LONGEST_TOKEN:
+            raise MalformedAnswerError(
+                f"the answer has a token longer than {LONGEST_TOKEN} characters", path=TOKEN_PATH
+            )
         yield from self._told(grant)
         if not grant.is_usable:
             raise MalformedAnswerError("the answer has no access_token", path=TOKEN_PATH)
@@ -231,6 +237,6 @@ def _seconds(value: Any) -> float:
     """Read expires_in; what can't be read counts as for ever, a 401 will tell."""
     try:
         seconds = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.inf
     return max(0.0, seconds) if not math.isnan(seconds) else math.inf

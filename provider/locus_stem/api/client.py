@@ -87,9 +87,12 @@ class _Client(Generic[C]):
         """
         return self._drive(self.begin(call).answered(), Link())
 
-    def begin(self, call: Call) -> Exchange:
-        """Set a call on its way without sending it, for :meth:`receive`."""
-        return self._session.begin(call)
+    def begin(self, call: Call, budget: float | None = None) -> Exchange:
+        """Set a call on its way without sending it, for :meth:`receive`.
+
+        :param budget: seconds for which it may be sent again, where they are less than the client's.
+        """
+        return self._session.begin(call, budget)
 
     def receive(self, exchange: Exchange, link: Link) -> RawAnswer:
         """Send an exchange's call until there is an answer to read.
@@ -121,7 +124,7 @@ class _Client(Generic[C]):
                         result = self._drive(inner, link)
 
     def _send(self, request: Request, idle: Callable[[], None] | None) -> RawAnswer | Lost:
-        receipt = self._session.receipt()
+        receipt = self._session.receipt(request)
         try:
             response = self._transport.handle_request(self._session.http_request(request, idle))
             try:
@@ -220,7 +223,7 @@ class _AsyncClient(Generic[C]):
                         result = await self._drive(inner)
 
     async def _send(self, request: Request) -> RawAnswer | Lost:
-        receipt = self._session.receipt()
+        receipt = self._session.receipt(request)
         try:
             async with asyncio.timeout(self._session.timeout):
                 response = await self._transport.handle_async_request(self._session.http_request(request))

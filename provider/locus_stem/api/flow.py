@@ -33,6 +33,12 @@ class Exchange:
         self._authorization = ""
         self._rejections = 0
         self._wait = 0.0
+        self._last_error: ApiError | None = None
+
+    @property
+    def last_error(self) -> ApiError | None:
+        """Why the call, or the one for its token, is or was to be sent again; None where neither was."""
+        return self._last_error or self._retries.last_error
 
     def answered(self) -> Flow[Answer]:
         """Go on until the call is answered and the answer read.
@@ -60,7 +66,9 @@ class Exchange:
             self.setback(error)
 
     def _request(self) -> Request:
-        return Request(self.call.endpoint.method, self._target, {"Authorization": self._authorization})
+        headers = {"Authorization": self._authorization}
+        limit = self._reader.limit(self.call.bound)
+        return Request(self.call.endpoint.method, self._target, headers, limit=limit)
 
     def read(self, raw: RawAnswer) -> Answer:
         """Read an answer's body.
@@ -74,6 +82,7 @@ class Exchange:
 
         :raises ApiError: it is none, or the budget is spent.
         """
+        self._last_error = error
         self._rejections = self._rejections + 1 if error.status == 401 else 0
         if self._rejections:
             error = self._auth.rejected(self._authorization, error, self._rejections)

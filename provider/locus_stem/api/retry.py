@@ -47,6 +47,8 @@ class Retries:
         self._jitter = jitter
         self._began: float | None = None
         self._failures = 0
+        #: The last failure, None before the first.
+        self.last_error: RetriableError | None = None
 
     def begin(self) -> None:
         """Let the budget run, unless it runs already."""
@@ -60,6 +62,7 @@ class Retries:
             wait longer than :data:`LONGEST_WAIT`.
         """
         self.begin()
+        self.last_error = error
         self._failures += 1
         spent = self._clock() - (self._began or 0.0)
         asked = error.retry_after or 0.0

@@ -18,12 +18,14 @@ class Request:
 
     :param target: path and query, percent-encoded.
     :param form: sent as an urlencoded body where it is not None.
+    :param limit: longest body of the answer that is taken, in bytes; None: the client's.
     """
 
     method: str
     target: str
     headers: Mapping[str, str] = field(repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,12 @@ class Lost:
     """No whole answer came.
 
     :param kind: ``timeout``, ``reset``, ``cut-off``, ``connect``, ``oversized`` or ``failed``.
+    :param limit: of an oversized one, how many bytes would have been taken.
     """
 
     kind: str
     detail: str = field(repr=False)  # as the server wrote it: an error shows it without secrets
+    limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)

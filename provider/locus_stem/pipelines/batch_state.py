@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.planning.fields import FieldGroup
@@ -22,12 +23,14 @@ Key = tuple[int, str, tuple[tuple[str, str], ...]]
 class BatchState:
     """What is known of a batch's requests: fields answered and refused by request, and entities refused altogether.
 
-    A field may be refused for one slice alone: a site may have none of it before its installation.
+    A field may be refused for one slice alone: a site may have none of it before its installation. ``refused_at``
+    tells when an entity was refused, or (request, field).
     """
 
     answered: dict[Key, set[str]] = field(default_factory=dict)
     refused_fields: dict[Key, dict[str, str]] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
+    refused_at: dict[int | tuple[Key, str], datetime] = field(default_factory=dict)
     _suspects: dict[int, set[str]] = field(default_factory=dict)
     _proven: dict[int, set[str]] = field(default_factory=dict)
 
@@ -40,7 +43,11 @@ class BatchState:
                 state.note_answer(_item_key(item), item["fields"])
             for item in manifest["refused_fields"]:
                 state.note_refusal(_item_key(item), item["field"], item["reason"])
+                at = datetime.fromisoformat(item["asked_at"])
+                state.refused_at[_item_key(item), item["field"]] = at
             state.refused.update({int(entity): reason for entity, reason in manifest["refused"].items()})
+            for entity, moment in manifest["refused_at"].items():
+                state.refused_at[int(entity)] = datetime.fromisoformat(moment)
         return state
 
     def note_answer(self, key: Key, fields: Iterable[str]) -> None:

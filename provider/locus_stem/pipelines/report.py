@@ -182,6 +182,11 @@ def _failure(plan: Mapping[str, Any], loaded: Mapping[str, Any] | None) -> str |
         return None
     if loaded is None:
         return "Nothing was loaded: a task failed. Clear the failed extract or load task; it goes on where it stopped"
+    return refused_too_many(plan, loaded)
+
+
+def refused_too_many(plan: Mapping[str, Any], loaded: Mapping[str, Any]) -> str | None:
+    """Say why a run that has loaded must fail: the API refuses too many of the entities; None: it needn't."""
     refused = {**plan["refused"], **loaded["skipped"]}
     entities = loaded["entities"] + len(plan["refused"])
     if len(refused) > REFUSED_SHARE * entities:

@@ -25,7 +25,7 @@ from locus_stem.sandbox.options import (
     StemShift,
     UtcSuffix,
 )
-from locus_stem.sandbox.server import Server
+from locus_stem.sandbox.server import HOST, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,7 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     known = Accepted()
     place = parser.add_argument_group("where")
-    place.add_argument("--port", type=int, default=8765, help="port on 127.0.0.1; 0 takes a free one (8765)")
+    place.add_argument("--host", default=HOST, help=f"address to listen at, 0.0.0.0 in a container ({HOST})")
+    place.add_argument("--port", type=int, default=8765, help="port; 0 takes a free one (8765)")
     place.add_argument("--port-file", type=Path, help="write the port there once it listens")
     fleet = parser.add_argument_group("fleet: the same values give the same data, in any process")
     fleet.add_argument("--sites", type=int, default=24, help="number of sites (24)")
@@ -193,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             chosen.stem_api_key,
         ),
     )
-    server = Server(fleet, options, port=chosen.port)
+    server = Server(fleet, options, port=chosen.port, host=chosen.host)
     started = threading.Event()
 
     def announce() -> None:

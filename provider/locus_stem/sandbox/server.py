@@ -35,13 +35,17 @@ class Server:
     """Serves a fleet; as a context manager it runs in a thread and listens before the block begins.
 
     :param port: 0 takes a free one; ``port`` and ``url`` tell which.
+    :param host: address to listen at: another machine can reach it only at one that isn't loopback.
     """
 
-    def __init__(self, fleet: Fleet, options: Options | None = None, *, port: int = 0) -> None:
+    def __init__(
+        self, fleet: Fleet, options: Options | None = None, *, port: int = 0, host: str = HOST
+    ) -> None:
         self.fleet = fleet
         self.options = options or Options()
         self.application = Application(fleet, self.options)
         self.port = port
+        self.host = host
         self._sender = Sender(self.options, fleet.now)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -50,7 +54,7 @@ class Server:
     @property
     def url(self) -> str:
         """Scheme, host and port of both APIs."""
-        return f"http://{HOST}:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def log(self) -> list[Served]:
@@ -87,7 +91,7 @@ class Server:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=1)
         await runner.setup()
-        site = web.TCPSite(runner, HOST, self.port)
+        site = web.TCPSite(runner, self.host, self.port)
         try:
             await site.start()
             self.port = runner.addresses[0][1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -137,8 +138,10 @@ class Lake:
         """Write a probe file into the lake and remove it again.
 
         :raises LakeError: the address or its keys are wrong, or nothing can be written there
-        :raises LakeUnavailableError: an object store fails for another reason
+        :raises LakeUnavailableError: a disk is full, or an object store fails for another reason
         """
+        from locus_stem.tables.storage_failures import storage_failure
+
         if self.store is not None:
             self.store.check()
             return
@@ -146,10 +149,18 @@ class Lake:
         filesystem, base = self.filesystem()
         probe = f"{base}/.probe-{uuid.uuid4().hex}"
         try:
-            with filesystem.open_output_stream(probe) as stream:
-                stream.write(b"probe")
+            try:
+                with filesystem.open_output_stream(probe) as stream:
+                    stream.write(b"probe")
+            except OSError:
+                with suppress(OSError):  # on a full disk it may be there, and empty
+                    filesystem.delete_file(probe)
+                raise
             filesystem.delete_file(probe)
         except (OSError, pa.ArrowException) as error:
+            meant = storage_failure(self.uri, error)
+            if isinstance(meant, LakeUnavailableError):
+                raise meant from error
             raise LakeError(
                 f"lake {self.uri}: a file can't be written and removed there ({error}); give this machine "
                 f"write access or another address; {ALLOWED}"

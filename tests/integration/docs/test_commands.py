@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import shlex
@@ -20,6 +21,7 @@ from locus_stem.hooks.stem import StemHook
 from locus_stem.hooks.webhook import Webhook
 from locus_stem.sandbox.__main__ import _parser
 from locus_stem.tables.lake import Lake
+from support.compose import services
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "provider" / "docs"
@@ -57,6 +59,7 @@ def test_every_command_is_of_a_program_whose_commands_are_tested():
         ("make",),
         ("export",),
         ("python", "-m", "locus_stem.sandbox"),
+        ("docker", "compose"),
     }
     for words in commands():
         assert any(words[: len(program)] == program for program in programs), shlex.join(words)
@@ -74,6 +77,28 @@ def test_what_pip_installs_is_this_package_with_extras_that_it_has(words):
 def test_make_has_the_target(words):
     assert len(words) == 1
     subprocess.run(["make", "--dry-run", *words], cwd=ROOT, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("words", of("docker", "compose"))
+def test_the_compose_file_has_the_services_and_compose_the_options(words):
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    for option in ("--file", "--env-file"):
+        parser.add_argument(option, type=lambda path: (ROOT / path).read_text())
+    actions = parser.add_subparsers(required=True)
+    up = actions.add_parser("up")
+    for option in ("--build", "--detach"):
+        up.add_argument(option, action="store_true")
+    up.add_argument("--scale", type=lambda scale: services({})[scale.split("=")[0]])
+    logs = actions.add_parser("logs")
+    logs.add_argument("--follow", action="store_true")
+    for action in (logs, actions.add_parser("exec"), actions.add_parser("stop")):
+        action.add_argument("service", nargs="?", choices=services({}))
+    actions.choices["exec"].add_argument("command", nargs=argparse.REMAINDER)
+    chosen = parser.parse_args(words)
+    assert "services:" in chosen.file
+    if command := getattr(chosen, "command", None):
+        mounts = {mount.split(":")[1] for mount in services({})[chosen.service]["volumes"]}
+        assert any(word.startswith((*mounts, "/opt/locus-stem/entrypoint.sh")) for word in command)
 
 
 @pytest.mark.parametrize("words", of("python", "-m", "locus_stem.sandbox"))
@@ -101,7 +126,9 @@ def test_what_is_exported_is_read(words, monkeypatch):
     elif name.startswith("AIRFLOW_CONN_"):
         assert_credentials(name.removeprefix("AIRFLOW_CONN_").lower())
     else:
-        assert name in {"AIRFLOW__SECRETS__BACKEND", "AIRFLOW__SECRETS__BACKEND_KWARGS"}
+        given = services({name: value})["worker"]["environment"]  # Compose puts it in, or hands it on
+        secrets = {"AIRFLOW__SECRETS__BACKEND", "AIRFLOW__SECRETS__BACKEND_KWARGS"}
+        assert name in secrets or name in given or value in given.values()
 
 
 def test_the_secrets_backend_of_the_docs_gives_the_connection_of_the_docs(monkeypatch, tmp_path):

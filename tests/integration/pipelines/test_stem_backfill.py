@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -27,10 +28,12 @@ from locus_stem.pipelines.stem import load_stem_backfill, plan_stem_backfill
 from locus_stem.pipelines.stem_extract import Streams
 from locus_stem.planning.params import ParamError
 from locus_stem.planning.request import DataRequest
+from locus_stem.sandbox import stem_fleet
 from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Fault, Options
 from locus_stem.sandbox.server import Server
 from locus_stem.tables.lake import Lake
+from locus_stem.tables.schemas import SPECS
 from locus_stem.tables.staging import Staging
 
 NOW = datetime(2025, 10, 27, 18, 20, tzinfo=UTC)
@@ -589,3 +592,35 @@ def test_staged_answers_hold_several_streams_in_one_part(storage):
     (manifest,) = storage.staging.batch(0).manifests()
     assert {name for item in manifest["answered"] for name in item["fields"]} == set(STREAM_TYPES)
     assert json.dumps(manifest).count("kw_total_avg") == 0
+
+
+def test_ids_that_climb_end_a_header_or_are_templates_are_names_like_any_others(
+    storage, tmp_path, monkeypatch
+):
+    clients = ("../", "{{ conn.stem_default.password }}", "..%2F..%2F")
+    sites = (
+        "../../../../",
+        "..%2f..%5c",
+        "{% raw %}{{ 7 * 7 }} ",
+        "a\r\nHost: elsewhere.example ",
+        "?#&=;/./..//",
+    )
+    monkeypatch.setattr(stem_fleet, "CLIENT_PREFIXES", clients)
+    monkeypatch.setattr(stem_fleet, "SITE_PREFIXES", sites)
+    stem = storage(sites=len(sites))
+    stem.run(lookback_days=1)
+    assert stem.report().failure is None
+    assert stem.differences(LoadedStreams(900, DAY - timedelta(days=1), DAY + timedelta(days=1), NOW)) == []
+    asked = {served.path for served in stem.server.log}
+    for path in asked:
+        assert re.fullmatch(
+            r"/api/v1/clients(/[A-Za-z0-9%._~-]+/sites)?|/api/v1/sites/[A-Za-z0-9%._~-]+/streams", path
+        )
+        assert unquote(path).startswith(("/api/v1/clients", "/api/v1/sites/")), path
+    assert {unquote(path.split("/")[4]) for path in asked if "/streams" in path} == set(
+        stem.fleet.stem.site_ids
+    )
+    tables = {path.relative_to(tmp_path).parts[1] for path in tmp_path.rglob("*") if path.is_file()}
+    assert tables <= {*SPECS, "_staging"}
+    folders = {path.name for path in tmp_path.rglob("*") if path.is_dir()}
+    assert not [name for name in folders if not re.fullmatch(r"[A-Za-z0-9._=-]+", name)]

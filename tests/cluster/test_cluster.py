@@ -1,0 +1,129 @@
+"""The whole pipeline on Celery, Redis, Postgres and an S3 lake, in the topology of docker/compose.yaml."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from locus_stem.demo import compare, compare_alerts, compare_stem
+
+BACKFILL, ALERTS, STEM = "locus_daily_backfill", "locus_alert_sync", "stem_daily_backfill"
+LIMITS = {"locus": 1, "stem": 4}
+
+
+def scheduled(airflow, dag_id):
+    """Let the schedule start the run of the last interval; give it."""
+    airflow.wait_for_dag(dag_id)
+    airflow.unpause(dag_id)
+    deadline = time.monotonic() + 60
+    while not (runs := [run for run in airflow.runs(dag_id) if run["run_type"] == "scheduled"]):
+        assert time.monotonic() < deadline, airflow.log_tail()
+        time.sleep(0.2)
+    return runs[-1]
+
+
+def day_of(run):
+    return datetime.fromisoformat(run["data_interval_start"]).astimezone(UTC).date()
+
+
+def succeeded(airflow, dag_id, run_id):
+    state = airflow.wait(dag_id, run_id)
+    tasks = [
+        (t["task_id"], t["map_index"], t["state"], t["try_number"]) for t in airflow.tasks(dag_id, run_id)
+    ]
+    assert state == "success", f"{tasks}\n{airflow.log_tail()}"
+    return tasks
+
+
+def exact(*found):
+    assert [one.examples for one in found] == [[] for _ in found]
+    assert all(one.rows > 0 for one in found)
+
+
+@dataclass
+class Killed:
+    """The daily backfill, whose worker died in the middle of the extraction, and the run of Stem beside it."""
+
+    run: dict
+    stem: dict
+    task: dict
+    worker: str
+    asked: list[str]
+
+
+@pytest.fixture(scope="module")
+def killed(cluster):
+    airflow = cluster.airflow
+    run, stem = scheduled(airflow, BACKFILL), scheduled(airflow, STEM)
+    deadline = time.monotonic() + 600
+    while True:
+        assert time.monotonic() < deadline, airflow.log_tail()
+        tasks = airflow.tasks(BACKFILL, run["dag_run_id"])
+        running = [task for task in tasks if task["task_id"] == "extract" and task["state"] == "running"]
+        if running and len(cluster.asked()) >= cluster.fleet.sites // 4:
+            break
+        time.sleep(0.2)
+    worker = airflow.part_with(running[0])
+    airflow.kill(worker)
+    return Killed(run, stem, running[0], worker, cluster.asked())
+
+
+def test_the_backfill_goes_on_on_the_other_worker_and_is_exact(cluster, killed):
+    airflow, run_id = cluster.airflow, killed.run["dag_run_id"]
+    assert killed.worker.startswith("worker-")
+    assert len(killed.asked) < cluster.fleet.sites * 9 // 10
+    succeeded(airflow, BACKFILL, run_id)
+    (again,) = (
+        task
+        for task in airflow.tasks(BACKFILL, run_id)
+        if (task["task_id"], task["map_index"]) == ("extract", killed.task["map_index"])
+    )
+    assert again["try_number"] > killed.task["try_number"]
+    assert not airflow.parts[killed.worker].alive()  # so the other one has done it
+    day, now = day_of(killed.run), datetime.now(UTC)
+    span = compare.Loaded("site", "hourly", day - timedelta(days=7), day + timedelta(days=1), now)
+    exact(
+        *compare.measurements(cluster.lake, cluster.fleet, [span]),
+        compare.coverage(cluster.lake, cluster.fleet, [span]),
+    )
+
+
+def test_of_what_the_dead_worker_had_asked_little_is_asked_again(cluster, killed):
+    asked = cluster.asked()
+    again = len(asked) - len(set(asked))
+    assert set(killed.asked) < set(asked)
+    assert again <= len(killed.asked) // 4
+
+
+def test_with_the_worker_back_alerts_are_synced_and_posted(cluster, killed):
+    airflow = cluster.airflow
+    airflow.start(killed.worker)
+    run = scheduled(airflow, ALERTS)
+    succeeded(airflow, ALERTS, run["dag_run_id"])
+    succeeded(airflow, ALERTS, airflow.trigger(ALERTS))
+    airflow.pause(ALERTS)
+    for run in airflow.runs(ALERTS):
+        succeeded(airflow, ALERTS, run["dag_run_id"])
+    exact(*compare_alerts.alerts(cluster.lake, cluster.fleet, cluster.webhook.posts))
+    assert cluster.webhook.posts
+
+
+def test_stems_streams_are_exact(cluster, killed):
+    succeeded(cluster.airflow, STEM, killed.stem["dag_run_id"])
+    day, now = day_of(killed.stem), datetime.now(UTC)
+    span = compare_stem.LoadedStreams(900, day - timedelta(days=7), day + timedelta(days=1), now)
+    exact(
+        *compare_stem.objects(cluster.lake, cluster.fleet),
+        compare_stem.streams(cluster.lake, cluster.fleet, [span]),
+        compare_stem.coverage(cluster.lake, cluster.fleet, [span]),
+    )
+
+
+def test_no_api_saw_more_requests_at_once_than_its_limit_nor_one_to_refuse(cluster):
+    stats = cluster.stats()
+    for api, limit in LIMITS.items():
+        assert 0 < stats["max_in_flight"][api] <= limit
+    assert "429" not in stats["by_status"]

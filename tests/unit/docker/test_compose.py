@@ -1,0 +1,153 @@
+"""docker/: what the compose file promises of each service, and that what it names is there."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import locus_stem
+from locus_stem.demo.__main__ import sandbox_connections
+from support import compose
+
+ROOT = compose.DOCKER.parent
+SERVICES = compose.services({})
+ENDING = {"secrets", "init", "bucket"}
+SECRET = re.compile(r"(PASSWORD|SECRET|TOKEN|KEY)$")
+PINS = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split())
+
+
+def test_it_has_every_part_and_two_workers():
+    parts = {"api-server", "scheduler", "dag-processor", "triggerer", "worker", "postgres", "redis"}
+    assert {name for name, service in SERVICES.items() if "profiles" not in service} == parts | {
+        "secrets",
+        "init",
+    }
+    assert SERVICES["worker"]["deploy"]["replicas"] == 2
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+class TestService:
+    def test_runs_as_a_user_without_rights(self, name):
+        service = SERVICES[name]
+        user, _, group = service["user"].partition(":")
+        assert int(user) > 0
+        assert group
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert "privileged" not in service
+
+    def test_is_started_again_and_asked_for_its_health_unless_it_ends(self, name):
+        service = SERVICES[name]
+        if name in ENDING:
+            assert service["restart"] in {"no", "on-failure:3"}
+        else:
+            assert service["restart"] == "unless-stopped"
+            assert service["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
+
+    def test_waits_for_services_that_can_be_waited_for(self, name):
+        for other, how in SERVICES[name].get("depends_on", {}).items():
+            if how["condition"] == "service_completed_successfully":
+                assert other in ENDING
+            else:
+                assert how["condition"] == "service_healthy"
+                assert "healthcheck" in SERVICES[other]
+
+    def test_holds_no_secret(self, name):
+        for variable, value in SERVICES[name].get("environment", {}).items():
+            if SECRET.search(variable):
+                assert value is None, variable
+            if variable.endswith("_FILE") and SECRET.search(variable.removesuffix("_FILE")):
+                assert value.startswith("/secrets/")
+        assert not re.search(r"://[^/\s]*:[^/\s]*@", json.dumps(SERVICES[name]))
+
+    def test_has_a_pinned_image(self, name):
+        image, _, tag = SERVICES[name]["image"].rpartition(":")
+        assert re.fullmatch(r"[\d.]+(-\w+)?", tag), tag
+        if image == "airflow-locus-stem":
+            assert tag == locus_stem.__version__
+        if image == "motoserver/moto":
+            assert tag == PINS["moto"]
+
+    def test_mounts_what_is_there(self, name):
+        for mount in SERVICES[name].get("volumes", []):
+            source = mount.split(":")[0]
+            if source.startswith("."):
+                assert (compose.DOCKER / source).is_dir()
+            else:
+                assert source in VOLUMES
+
+
+VOLUMES = set(
+    re.findall(r"^  ([\w-]+):$", compose.COMPOSE.read_text().split("\nvolumes:\n")[1], re.MULTILINE)
+)
+
+
+def test_only_the_api_server_is_published_and_only_on_this_machine():
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert published == {"api-server": ["127.0.0.1:8080:8080"]}
+    assert all(
+        "network_mode" not in service or service["network_mode"] == "none" for service in SERVICES.values()
+    )
+
+
+def test_only_the_service_that_makes_secrets_may_write_them():
+    for name, service in SERVICES.items():
+        for mount in service.get("volumes", []):
+            if "/secrets/" in mount:
+                assert mount.endswith(":ro") == (name != "secrets")
+
+
+def test_postgres_and_redis_see_no_secret_but_their_own():
+    for name in ("postgres", "redis"):
+        seen = {mount.split(":")[0] for mount in SERVICES[name]["volumes"] if "secrets" in mount}
+        assert seen == {f"{name}-secrets"}
+
+
+def test_no_secret_can_be_committed():
+    ignored = (compose.DOCKER / "secrets" / ".gitignore").read_text().split("\n")
+    assert "*" in ignored
+    assert [path.name for path in (compose.DOCKER / "secrets").iterdir() if path.name != ".gitignore"] == []
+
+
+def test_the_image_is_of_the_airflow_that_is_tested():
+    bases = re.findall(r"^FROM (\S+)", (compose.DOCKER / "Dockerfile").read_text(), re.MULTILINE)
+    assert {base.rpartition("-python")[0] for base in bases} == {f"apache/airflow:{PINS['apache-airflow']}"}
+
+
+def test_the_image_ends_as_a_user_without_rights():
+    users = re.findall(r"^USER (\d+)", (compose.DOCKER / "Dockerfile").read_text(), re.MULTILINE)
+    assert users[-1] == "50000"
+
+
+def test_what_the_image_copies_is_there_and_reaches_the_builder():
+    let_through = (compose.DOCKER / "Dockerfile.dockerignore").read_text().split()
+    for line in re.findall(
+        r"^COPY (?!--from)(.+)$", (compose.DOCKER / "Dockerfile").read_text(), re.MULTILINE
+    ):
+        for source in [word for word in line.split() if not word.startswith("--")][:-1]:
+            assert (ROOT / source).exists(), source
+            assert f"!{source}" in let_through
+
+
+def test_the_sandbox_s_connections_are_its_own_and_allow_plain_http_between_containers():
+    found = json.loads((compose.DOCKER / "sandbox-connections.json").read_text())
+    due = sandbox_connections("http://sandbox:8765")
+    for connection in due.values():
+        connection["extra"] = {**connection.get("extra", {}), "allow_http": True}
+    assert found == due
+
+
+def test_the_trial_s_variables_are_used():
+    text = compose.COMPOSE.read_text()
+    for name in compose.trial():
+        assert (
+            name == "COMPOSE_PROFILES"
+            or f"${{{name}" in text
+            or re.search(rf"^ +{name}:$", text, re.MULTILINE)
+        )
+    profiles = {profile for service in SERVICES.values() for profile in service.get("profiles", [])}
+    assert set(compose.trial()["COMPOSE_PROFILES"].split(",")) == profiles
+    assert Path(compose.trial()["CONNECTIONS_FILE"]).name in {path.name for path in compose.DOCKER.iterdir()}
