@@ -55,7 +55,7 @@ test-concurrent: $(INSTALLED)
 	CONCURRENT_RUNS=year $(BIN)/python -m pytest $(PYTEST_ARGS) tests/system/test_concurrent_runs.py
 
 $(VENV)/.cluster: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) $(AIRFLOW) --editable ".[cluster,s3]"
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint $(CONSTRAINTS) --editable ".[cluster,s3]"
 	touch $@
 
 test-cluster: $(VENV)/.cluster
