@@ -94,6 +94,13 @@ class Concurrent:
         start, end = (datetime.combine(day, clock(), zone).astimezone(UTC) for day in (first, after))
         self.server.revise("site", site_id, start, end, **how)
 
+    def extraction(self, run_id: str) -> float:
+        """Give the seconds from the first turn of a run's extraction to the end of its last."""
+        filters = [("run_id", "=", run_id), ("task_id", "=", "extract")]
+        turns = self.lake.read("runs", ["started", "ended"], filters).to_pylist()
+        span: timedelta = max(one["ended"] for one in turns) - min(one["started"] for one in turns)
+        return span.total_seconds()
+
     def ended(self, run_id: str, task_id: str) -> datetime | None:
         """Tell when a task of a run has succeeded."""
         for task in self.airflow.tasks(BACKFILL, run_id):
@@ -158,9 +165,7 @@ def run_all_at_once(scene: Concurrent) -> dict[str, str]:
     scene.until("all runs", lambda: _states(airflow, BACKFILL) == {"success"})
     scene.spans["all runs"] = time.monotonic() - begun
     for name, run_id in runs.items():
-        tasks = [one for one in airflow.tasks(BACKFILL, run_id) if one["task_id"] == "extract"]
-        ends = [datetime.fromisoformat(one[side]) for one in tasks for side in ("start_date", "end_date")]
-        scene.spans[f"extraction of {name}"] = (max(ends) - min(ends)).total_seconds()
+        scene.spans[f"extraction of {name}"] = scene.extraction(run_id)
     for dag_id in (BACKFILL, ALERTS):
         airflow.pause(dag_id)
     return runs
