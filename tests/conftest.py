@@ -1,12 +1,24 @@
-"""An Airflow home of its own for the whole test run, set before anything imports Airflow."""
+"""What the whole suite shares: an Airflow home for each process, set before anything imports Airflow, and its database.
+
+The suite runs in several processes (`pytest -n 3 --dist loadgroup`, which `make test` does). Tests of one module with a
+real Airflow stay in one process, so that they share it; all others go to whichever process is free.
+"""
 
 from __future__ import annotations
 
 import atexit
+import fcntl
 import os
 import shutil
+import sqlite3
+import subprocess
+import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
 
 DAGS = Path(__file__).parents[1] / "dags"
 
@@ -21,3 +33,54 @@ os.environ |= {
     "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
 }
+
+settings.register_profile(
+    "suite",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=150,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("suite")
+
+
+def pytest_make_parametrize_id(val):
+    """Name what is compressed the same in every process: gzip writes the time into it."""
+    return "gzip" if isinstance(val, bytes) and val.startswith(b"\x1f\x8b") else None
+
+
+def pytest_collection_modifyitems(items):
+    """Keep a module's real Airflow in one process, and start with what takes longest."""
+    for item in items:
+        if item.get_closest_marker("system"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: item.get_closest_marker("system") is None)
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory, worker_id):
+    """Airflow's database in this process's home, migrated: made once, and copied to every other process."""
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        folder = folder.parent
+    made = folder / "airflow.db"
+    with (folder / "airflow.db.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            fresh = made.with_suffix(".fresh")
+            migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
+            address = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{fresh}"}
+            subprocess.run(migrate, env={**os.environ, **address}, check=True, capture_output=True)
+            fresh.rename(made)
+    with closing(sqlite3.connect(made)) as source, closing(sqlite3.connect(f"{home}/airflow.db")) as target:
+        source.backup(target)
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--faults",
+        choices=("pairs", "all"),
+        default="pairs",
+        help="run each pair of a fault and a pipeline once, or all cells of the matrix of faults (pairs)",
+    )

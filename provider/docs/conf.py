@@ -18,7 +18,7 @@ project = "airflow-provider-locus-stem"
 version = release = __version__
 copyright = "the project's authors, Apache-2.0"  # noqa: A001
 
-extensions = ["sphinx.ext.autodoc", "fact_directive"]
+extensions = ["sphinx.ext.autodoc", "fact_directive", "results_directive"]
 exclude_patterns = ["examples"]
 default_role = "literal"
 nitpicky = True

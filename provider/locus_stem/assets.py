@@ -8,6 +8,7 @@ from locus_stem.config import account_lake_uri, account_name
 from locus_stem.hooks.locus import LocusHook
 from locus_stem.hooks.stem import StemHook
 from locus_stem.pipelines.sources import SOURCES
+from locus_stem.tables.address import without_connection
 
 __all__ = ["table_asset"]
 
@@ -23,7 +24,7 @@ def table_asset(table: str, *, conn_id: str | None = None, lake_uri: str | None 
     didn't live to tell is unchanged to it, and between the two versions.
 
     Nothing is opened or asked for: the asset is a name, the table's own (for another connection than the default one
-    with ``__<conn_id>`` behind it), and the table's address as URI.
+    with ``__<conn_id>`` behind it), and the table's address as URI, without a connection that the lake's address names.
 
     :param table: name of the table, ``locus_site_data``.
     :param conn_id: the account's connection; None: the default one of the table's vendor.
@@ -36,7 +37,9 @@ def table_asset(table: str, *, conn_id: str | None = None, lake_uri: str | None 
     default = _default_conn_id(table, conn_id)
     conn_id = conn_id or default
     lake = lake_uri or account_lake_uri(conn_id, default)
-    return Asset(name=account_name(table, conn_id, default), uri=f"{lake.rstrip('/')}/{table}")
+    return Asset(
+        name=account_name(table, conn_id, default), uri=f"{without_connection(lake).rstrip('/')}/{table}"
+    )
 
 
 def _default_conn_id(table: str, conn_id: str | None) -> str:

@@ -87,7 +87,8 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     LAKE_URI: {
                         "description": (
-                            "Folder or bucket of the Delta tables: file:///path, s3://bucket/prefix. "
+                            "Folder or bucket of the Delta tables: file:///path, s3://bucket/prefix, or with an "
+                            "Airflow connection that has the keys s3://conn_id@bucket/prefix. "
                             "Empty: the folder lake in Airflow's home. With workers on several machines it must be "
                             "storage that all of them see."
                         ),

@@ -1,17 +1,10 @@
-"""What tests that run DAGs share: Airflow's database, and its folder of DAGs."""
+"""What tests that run DAGs share: Airflow's folder of DAGs."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
-
-
-@pytest.fixture(scope="session")
-def database():
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
 
 
 @pytest.fixture

@@ -11,11 +11,10 @@ def coverage_check():
 
     @task
     def missing():
-        from deltalake import DeltaTable
+        from locus_stem.hooks.lake import open_lake
 
-        from locus_stem.config import default_lake_uri
-
-        rows = DeltaTable(f"{default_lake_uri()}/coverage").to_pyarrow_table(
+        rows = open_lake().read(
+            "coverage",
             columns=["entity_id", "field", "local_date", "expected", "received", "null_count"],
             filters=[
                 ("source", "=", "locus_site_data"),

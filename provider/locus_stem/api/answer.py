@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,9 +10,11 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from locus_stem.api.bounds import MAX_BODY_BYTES, MAX_DEPTH, MAX_WEIGHT, deeper_than, weight
 from locus_stem.api.errors import (
     ApiError,
     BadRequestError,
+    ExcessiveAnswerError,
     MalformedAnswerError,
     NotFoundError,
     OversizedAnswerError,
@@ -24,19 +25,22 @@ from locus_stem.api.errors import (
     TokenRejectedError,
     TransportError,
 )
+from locus_stem.api.shown import shown
 from locus_stem.api.wire import Lost, RawAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from locus_stem.api.bounds import Bound
     from locus_stem.api.endpoint import Call
     from locus_stem.api.errors import RefusedError
 
 #: Characters of the API's own message that an error carries.
 MESSAGE_LENGTH = 200
-#: Longest body that is taken, in bytes, as sent and as decompressed.
-MAX_BODY_BYTES = 64 * 2**20
-
+#: Pieces that a compressed body may be put together of; servers send one.
+MAX_GZIP_MEMBERS = 16
+#: Seconds of the longest Retry-After that is believed: a week.
+LONGEST_RETRY_AFTER = 7 * 86_400.0
 #: A server's clock that is farther off tells nothing.
 FARTHEST_CLOCK = timedelta(days=1)
 
@@ -90,8 +94,8 @@ class Reader:
         """Give the error that an answer's status or its absence means, None where there is a body to read."""
         if isinstance(sent, Lost):
             if sent.kind == "oversized":
-                return OversizedAnswerError(sent.detail, path=path)
-            return TransportError(self.scrub(f"{sent.kind}: {sent.detail}"), path=path)
+                return self._oversized(sent.limit, path)
+            return TransportError(self._shown(f"{sent.kind}: {sent.detail}"), path=path)
         if 200 <= sent.status < 300:
             return None
         return self._status_error(sent.status, self._said(sent, path), sent.headers, path, read_refusal)
@@ -99,17 +103,28 @@ class Reader:
     def object(self, raw: RawAnswer, path: str) -> dict[str, Any]:
         """Read a body that must be a JSON object whose `statusCode`, if any, is a success.
 
+        It is UTF-8; of a key that an object has twice the last value counts.
+
         :raises ApiError: it is something else, or its `statusCode` means that error.
         """
-        return self._object(raw, path, None)
+        try:
+            return self._object(raw, path, None, None)
+        except ApiError as error:
+            raise error.with_traceback(None) from None  # the frames hold what the server wrote
 
     def answer(self, raw: RawAnswer, call: Call) -> Answer:
         """Read the answer to a call.
 
         :raises ApiError: the answer can't be read, or its `statusCode` means that error.
         """
+        try:
+            return self._answer(raw, call)
+        except ApiError as error:
+            raise error.with_traceback(None) from None  # the frames hold what the server wrote
+
+    def _answer(self, raw: RawAnswer, call: Call) -> Answer:
         endpoint, path = call.endpoint, call.path
-        body = self._object(raw, path, endpoint.read_refusal)
+        body = self._object(raw, path, endpoint.read_refusal, call.bound)
         payload: Any = body
         if endpoint.answer_key is not None:
             if endpoint.answer_key not in body:
@@ -127,9 +142,19 @@ class Reader:
         return Answer(payload, raw.asked_at, _date(raw.headers.get("date")), call)
 
     def _object(
-        self, raw: RawAnswer, path: str, read_refusal: Callable[[int, str, str], RefusedError | None] | None
+        self,
+        raw: RawAnswer,
+        path: str,
+        read_refusal: Callable[[int, str, str], RefusedError | None] | None,
+        bound: Bound | None,
     ) -> dict[str, Any]:
-        body = _json(self._body(raw, path), path)
+        packed = self._body(raw, path, bound)
+        if bound is not None and packed.count(b"{") > bound.objects:
+            raise ExcessiveAnswerError(
+                f"the answer holds more than {bound.objects} objects, which what was asked for can't have",
+                path=path,
+            )
+        body = _json(packed, path)
         if not isinstance(body, dict):
             raise MalformedAnswerError("the answer is JSON, but not an object", path=path, status=raw.status)
         status = _status_in(body)
@@ -141,7 +166,7 @@ class Reader:
     def _said(self, raw: RawAnswer, path: str) -> str:
         """Give an error's own message, empty where it has none that tells something."""
         try:
-            return _message(_json(self._body(raw, path), path))
+            return _message(_json(self._body(raw, path, None), path))
         except OversizedAnswerError:
             return ""
         except MalformedAnswerError:
@@ -149,34 +174,56 @@ class Reader:
             is_plain = raw.headers.get("content-type", "").startswith("text/plain")
             return text if is_plain else ""
 
-    def _body(self, raw: RawAnswer, path: str) -> bytes:
+    def _body(self, raw: RawAnswer, path: str, bound: Bound | None) -> bytes:
+        limit = self.limit(bound)
         encoding = raw.headers.get("content-encoding", "identity").strip().lower()
         if encoding in {"", "identity"}:
+            if len(raw.body) > limit:
+                raise self._oversized(limit, path)
             return raw.body
         if encoding not in {"gzip", "x-gzip"}:
+            shown = self._shown(encoding, 20)
             raise MalformedAnswerError(
-                f"the answer is encoded as {encoding[:20]!r}, which was not asked for", path=path
+                f"the answer is encoded as {shown!r}, which was not asked for", path=path
             )
-        return self._gunzip(raw.body, path)
+        return self._gunzip(raw.body, path, limit)
 
-    def _gunzip(self, packed: bytes, path: str) -> bytes:
-        parts, left = [], self.max_body_bytes
+    def limit(self, bound: Bound | None) -> int:
+        """Give the longest body that is taken, in bytes: what was asked for can be shorter than the client takes."""
+        return self.max_body_bytes if bound is None else min(self.max_body_bytes, bound.length)
+
+    def _oversized(self, limit: int, path: str) -> OversizedAnswerError:
+        if limit < self.max_body_bytes:
+            return ExcessiveAnswerError(
+                f"the answer is longer than {limit} bytes, which what was asked for can't be", path=path
+            )
+        return OversizedAnswerError(f"the answer is longer than {limit} bytes", path=path)
+
+    def _gunzip(self, packed: bytes, path: str, limit: int) -> bytes:
+        parts, left = [], limit
         try:
             while packed:
                 member = zlib.decompressobj(_GZIP)
                 part = member.decompress(packed, left + 1)
                 left -= len(part)
                 if left < 0:
-                    raise OversizedAnswerError(
-                        f"the answer is longer than {self.max_body_bytes} bytes", path=path
-                    )
+                    raise self._oversized(limit, path)
                 if not member.eof:
                     raise MalformedAnswerError("the compressed answer is cut off", path=path)
                 parts.append(part)
+                if len(parts) > MAX_GZIP_MEMBERS:
+                    raise MalformedAnswerError(
+                        f"the compressed answer has more than {MAX_GZIP_MEMBERS} members", path=path
+                    )
                 packed = member.unused_data
         except zlib.error:
             raise MalformedAnswerError("the answer says that it is gzip, but is not", path=path) from None
         return b"".join(parts)
+
+    def _shown(self, text: str, length: int = MESSAGE_LENGTH) -> str:
+        """Write what the server sent as an error may show it."""
+        # scrubbed before it is shortened: half a secret would no longer be found
+        return shown(self.scrub(text), length)
 
     def _status_error(
         self,
@@ -186,10 +233,7 @@ class Reader:
         path: str,
         read_refusal: Callable[[int, str, str], RefusedError | None] | None,
     ) -> ApiError:
-        # scrubbed before it is shortened: half a secret would no longer be found
-        said = " ".join(self.scrub(said).split())
-        said = "".join(char if char.isprintable() else "?" for char in said)
-        said = said if len(said) <= MESSAGE_LENGTH else f"{said[:MESSAGE_LENGTH]}…"
+        said = self._shown(said)
         problem = f"HTTP {status}: {said}" if said else f"HTTP {status}"
         retry_after = _retry_after(headers)
         match status:
@@ -202,9 +246,9 @@ class Reader:
             case _ if status >= 500:
                 return ServerError(problem, path=path, status=status, retry_after=retry_after)
             case _ if 300 <= status < 400:
-                where = urlsplit(headers.get("location", "")).netloc.rpartition("@")[2]
+                where = self._shown(_host(headers.get("location", "")))
                 to = f" to {where}" if where else ""
-                return RedirectedError(self.scrub(f"{problem}: redirected{to}"), path=path, status=status)
+                return RedirectedError(f"{problem}: redirected{to}", path=path, status=status)
             case _ if status < 400:
                 return MalformedAnswerError(f"the answer's statusCode is {status}", path=path, status=status)
         if read_refusal is not None and (refusal := read_refusal(status, said, path)) is not None:
@@ -214,13 +258,29 @@ class Reader:
         return kinds.get(status, BadRequestError)(problem, path=path, status=status)
 
 
-def _json(body: bytes, path: str) -> Any:
-    if not body.strip():
-        raise MalformedAnswerError("the answer is empty", path=path)
+def _host(location: str) -> str:
+    """Give the host that a Location header names, empty where it names none."""
     try:
-        return json.loads(body, parse_constant=_no_constant)
+        return urlsplit(location).netloc.rpartition("@")[2]
+    except ValueError:
+        return ""
+
+
+def _json(body: bytes, path: str) -> Any:
+    if not body or body.isspace():
+        raise MalformedAnswerError("the answer is empty", path=path)
+    if weight(body) > MAX_WEIGHT:
+        raise OversizedAnswerError(
+            f"the answer ({len(body)} bytes) would take more than {MAX_WEIGHT // 2**20} MiB to read",
+            path=path,
+        )
+    try:
+        read = json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
     except (ValueError, RecursionError):  # ValueError: no JSON, no UTF-8, NaN, a number too long
         raise MalformedAnswerError(f"the answer ({len(body)} bytes) is not JSON", path=path) from None
+    if deeper_than(read, MAX_DEPTH):
+        raise MalformedAnswerError(f"the answer is nested deeper than {MAX_DEPTH} levels", path=path)
+    return read
 
 
 def _no_constant(name: str) -> Any:
@@ -251,7 +311,7 @@ def _message(body: Any) -> str:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read Retry-After, seconds or an HTTP date; None where there is none that can be read."""
+    """Read Retry-After, seconds or an HTTP date; None where there is none that can be read or believed."""
     text = headers.get("retry-after", "").strip()
     try:
         seconds = float(text)
@@ -262,7 +322,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         # the server's own clock, where it shows it: ours may differ
         now = _date(headers.get("date")) or datetime.now(UTC)
         seconds = (until - now).total_seconds()
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+    return max(0.0, seconds) if seconds <= LONGEST_RETRY_AFTER else None  # neither NaN nor a year
 
 
 def _date(text: str | None) -> datetime | None:
@@ -270,6 +330,11 @@ def _date(text: str | None) -> datetime | None:
         return None
     try:
         parsed = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    except (
+        TypeError,
+        ValueError,
+        OverflowError,
+        IndexError,
+    ):  # the last two: years and zones past the calendar
         return None
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import quote, quote_plus
 
 from locus_stem.api.answer import Reader
 from locus_stem.api.credentials import LocusCredentials, StemCredentials, field_title
 from locus_stem.api.errors import ApiError, AuthenticationError, MalformedAnswerError, RetriableError
-from locus_stem.api.wire import Exclusive, Flow, RawAnswer, Request, Send, Wait
+from locus_stem.api.spellings import scrubbed
+from locus_stem.api.wire import Exclusive, Flow, Lost, RawAnswer, Request, Send, Tell, Wait, given_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -20,10 +19,10 @@ if TYPE_CHECKING:
     from locus_stem.api.retry import Retries
 
 TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path
+#: Longest answer of the token endpoint, and longest token in it: it goes into every request's header.
+MOST_TOKEN_BYTES, LONGEST_TOKEN = 2**20, 16_384
 #: A token is renewed so long before its end, in seconds, or a tenth of its life if that is less.
 LONGEST_MARGIN = 30.0
-
-_HIDDEN = "***"
 
 
 class Auth(Protocol):
@@ -43,28 +42,31 @@ def auth_of(
     credentials: LocusCredentials | StemCredentials,
     *,
     clock: Callable[[], float],
-    on_token: Callable[[str], object] | None = None,
     on_retry: Callable[[], None] = lambda: None,
+    besides: Iterable[str | None] = (),
 ) -> Auth:
     """Choose how credentials are sent.
 
     :param clock: monotonic, in seconds.
-    :param on_token: told every token that the API issues, before it is used.
     :param on_retry: told of every request for a token that is sent again.
+    :param besides: other secrets that an error must not show.
     """
+    hidden = (*credentials.secrets, *besides)
     if isinstance(credentials, StemCredentials):
-        return FixedKey("APIKEY", credentials.api_key or "", credentials.label, "api_key")
+        return FixedKey("APIKEY", credentials.api_key or "", credentials.label, "api_key", hidden)
     if credentials.grant == "bearer":
-        return FixedKey("Bearer", credentials.password or "", credentials.label, "password")
-    return TokenAuth(credentials, clock=clock, on_token=on_token, on_retry=on_retry)
+        return FixedKey("Bearer", credentials.password or "", credentials.label, "password", hidden)
+    return TokenAuth(credentials, clock=clock, on_retry=on_retry, hidden=hidden)
 
 
 class FixedKey:
     """A key that stays the same: the first 401 is final."""
 
-    def __init__(self, scheme: str, key: str, label: str, key_field: str) -> None:
+    def __init__(
+        self, scheme: str, key: str, label: str, key_field: str, hidden: tuple[str | None, ...]
+    ) -> None:
         self._header = f"{scheme} {key}"
-        self._secrets = _spellings([key])
+        self._hidden = hidden
         self._label = label
         self._key_field = key_field
 
@@ -84,7 +86,7 @@ class FixedKey:
 
     def scrub(self, text: str) -> str:
         """Take the key out of a text."""
-        return _scrubbed(text, self._secrets)
+        return scrubbed(text, self._hidden)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +103,15 @@ class TokenAuth:
         credentials: LocusCredentials,
         *,
         clock: Callable[[], float],
-        on_token: Callable[[str], object] | None,
         on_retry: Callable[[], None],
+        hidden: tuple[str | None, ...],
     ) -> None:
         self._credentials = credentials
+        self._hidden = hidden
         self._clock = clock
-        self._on_token = on_token
         self._on_retry = on_retry
         self._token: _Token | None = None
         self._refresh_token: str | None = None
-        self._secrets = _spellings(filter(None, (credentials.password, credentials.client_secret)))
         self._tokens: deque[str] = deque(maxlen=16)
         self._reader = Reader(self.scrub)
 
@@ -131,7 +132,7 @@ class TokenAuth:
 
     def scrub(self, text: str) -> str:
         """Take passwords, secrets and the latest tokens out of a text."""
-        return _scrubbed(text, (*self._secrets, *self._tokens))
+        return scrubbed(text, (*self._hidden, *self._tokens))
 
     def _lasting(self) -> _Token | None:
         token = self._token
@@ -140,11 +141,11 @@ class TokenAuth:
     def _renewed(self, retries: Retries) -> Flow[_Token]:
         token = self._lasting()  # another request may have got one while this one waited for its turn
         while token is None:
-            sent = yield Send(Request("POST", TOKEN_PATH, {}, self._form()))
+            sent = yield Send(Request("POST", TOKEN_PATH, {}, self._form(), MOST_TOKEN_BYTES))
             try:
-                token = self._issued(sent)
+                token = yield from self._issued(sent)
             except RetriableError as error:
-                wait = retries.wait_after(error)
+                wait = retries.wait_after(error, given_up=given_up(sent))
                 self._on_retry()
                 yield Wait(wait)
         return token
@@ -159,7 +160,7 @@ class TokenAuth:
         user = {"username": given.username or "", "password": given.password or ""}
         return {"grant_type": given.grant, **app, **user}
 
-    def _issued(self, sent: Any) -> _Token | None:
+    def _issued(self, sent: RawAnswer | Lost) -> Flow[_Token | None]:
         """Read the token endpoint's answer; None where a refresh was refused and the next try logs in.
 
         :raises ApiError: the endpoint failed or refused.
@@ -168,7 +169,8 @@ class TokenAuth:
             error = self._reader.error(sent, TOKEN_PATH)
             if error is not None:
                 raise error
-            return self._taken(self._reader.object(sent, TOKEN_PATH), sent)
+            assert isinstance(sent, RawAnswer)  # noqa: S101 - a lost one is an error
+            return (yield from self._taken(sent))
         except ApiError as error:
             if error.status is None or not 400 <= error.status < 500 or error.status in {408, 429}:
                 raise
@@ -183,52 +185,58 @@ class TokenAuth:
                 status=error.status,
             ) from None
 
-    def _taken(self, body: Mapping[str, Any], sent: RawAnswer) -> _Token:
-        access, refresh = body.get("access_token"), body.get("refresh_token")
-        if not isinstance(access, str) or not access or not access.isascii() or not access.isprintable():
+    def _taken(self, sent: RawAnswer) -> Flow[_Token]:
+        grant = _Grant.read(self._reader.object(sent, TOKEN_PATH))
+        if max(len(grant.access), len(grant.refresh)) > LONGEST_TOKEN:
+            raise MalformedAnswerError(
+                f"the answer has a token longer than {LONGEST_TOKEN} characters", path=TOKEN_PATH
+            )
+        yield from self._told(grant)
+        if not grant.is_usable:
             raise MalformedAnswerError("the answer has no access_token", path=TOKEN_PATH)
-        issued = [token for token in (access, refresh) if isinstance(token, str) and token]
-        for token in issued:
-            self._tokens.extend(_spellings([token]))
-            if self._on_token is not None:
-                self._on_token(token)
-        if len(issued) > 1:  # an answer to a refresh holds none: the old one stays
-            self._refresh_token = issued[1]
-        life = _seconds(body.get("expires_in"))
+        self._refresh_token = grant.refresh or self._refresh_token
         # counted from the sending, by the own monotonic clock: issued_at is the server's
-        until = sent.sent_at + life - min(LONGEST_MARGIN, life / 10)
-        self._token = _Token(f"Bearer {access}", until)
+        until = sent.sent_at + grant.life - min(LONGEST_MARGIN, grant.life / 10)
+        self._token = _Token(f"Bearer {grant.access}", until)
         return self._token
+
+    def _told(self, grant: _Grant) -> Flow[None]:
+        for token in (grant.access, grant.refresh):
+            if token:
+                self._tokens.append(token)
+                yield Tell(token)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    """What the token endpoint gave.
+
+    :param refresh: empty in the answer to a refresh: the old one stays.
+    :param life: seconds.
+    """
+
+    access: str = field(repr=False)
+    refresh: str = field(repr=False)
+    life: float
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> _Grant:
+        access, refresh = (
+            text if isinstance(text, str) and text.isprintable() else ""
+            for text in (body.get("access_token"), body.get("refresh_token"))
+        )
+        return cls(access, refresh, _seconds(body.get("expires_in")))
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it holds a token that a header can hold."""
+        return self.access != "" and self.access.isascii()
 
 
 def _seconds(value: Any) -> float:
     """Read expires_in; what can't be read counts as for ever, a 401 will tell."""
     try:
         seconds = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.inf
     return max(0.0, seconds) if not math.isnan(seconds) else math.inf
-
-
-def _spellings(secrets: Iterable[str]) -> tuple[str, ...]:
-    """Give secrets as they can stand in a text, the longest first: as they are, in a form, a URL and in JSON."""
-    found = {
-        spelling
-        for secret in secrets
-        if secret
-        for spelling in (
-            secret,
-            quote(secret),
-            quote(secret, safe=""),
-            quote_plus(secret),
-            json.dumps(secret)[1:-1],
-            json.dumps(secret, ensure_ascii=False)[1:-1],
-        )
-    }
-    return tuple(sorted(found, key=len, reverse=True))
-
-
-def _scrubbed(text: str, secrets: Iterable[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, _HIDDEN)
-    return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast
 
 import httpx
@@ -16,7 +17,7 @@ from locus_stem.api.locus import LocusEndpoints
 from locus_stem.api.session import LOSSES, Link, Options, Session, StoppedError
 from locus_stem.api.stem import Paging, StemEndpoints
 from locus_stem.api.transport import KEEPALIVE, DeadlineTransport, environment_proxy
-from locus_stem.api.wire import Exclusive, Flow, Lost, RawAnswer, Request, Send, Wait
+from locus_stem.api.wire import Exclusive, Flow, Lost, RawAnswer, Request, Send, Tell, Wait
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from locus_stem.api.endpoint import Call
     from locus_stem.api.flow import Exchange
     from locus_stem.api.metrics import Metrics
+    from locus_stem.api.transport import Proxy
 
 __all__ = ["Answer", "AsyncLocusClient", "AsyncStemClient", "LocusClient", "StemClient"]
 
@@ -85,9 +87,12 @@ class _Client(Generic[C]):
         """
         return self._drive(self.begin(call).answered(), Link())
 
-    def begin(self, call: Call) -> Exchange:
-        """Set a call on its way without sending it, for :meth:`receive`."""
-        return self._session.begin(call)
+    def begin(self, call: Call, budget: float | None = None) -> Exchange:
+        """Set a call on its way without sending it, for :meth:`receive`.
+
+        :param budget: seconds for which it may be sent again, where they are less than the client's.
+        """
+        return self._session.begin(call, budget)
 
     def receive(self, exchange: Exchange, link: Link) -> RawAnswer:
         """Send an exchange's call until there is an answer to read.
@@ -112,12 +117,14 @@ class _Client(Generic[C]):
                 case Wait(seconds):
                     self._pause(seconds, link)
                     result = None
+                case Tell(token):
+                    result = self._session.on_token(token)
                 case Exclusive(inner):
                     with self._lock:
                         result = self._drive(inner, link)
 
     def _send(self, request: Request, idle: Callable[[], None] | None) -> RawAnswer | Lost:
-        receipt = self._session.receipt()
+        receipt = self._session.receipt(request)
         try:
             response = self._transport.handle_request(self._session.http_request(request, idle))
             try:
@@ -161,7 +168,7 @@ class _AsyncClient(Generic[C]):
         self._session = Session.of(credentials, **options)
         self._transport = transport or httpx.AsyncHTTPTransport(
             limits=httpx.Limits(max_keepalive_connections=1, keepalive_expiry=KEEPALIVE),
-            proxy=environment_proxy(self._session.base),
+            proxy=_httpx_proxy(environment_proxy(self._session.base)),
         )
         self._sleep = sleep
         self._lock = asyncio.Lock()
@@ -207,12 +214,16 @@ class _AsyncClient(Generic[C]):
                     result = await self._send(request)
                 case Wait(seconds):
                     result = await self._sleep(seconds)
+                case Tell(token):
+                    result = self._session.on_token(token)
+                    if isawaitable(result):
+                        result = await result
                 case Exclusive(inner):
                     async with self._lock:
                         result = await self._drive(inner)
 
     async def _send(self, request: Request) -> RawAnswer | Lost:
-        receipt = self._session.receipt()
+        receipt = self._session.receipt(request)
         try:
             async with asyncio.timeout(self._session.timeout):
                 response = await self._transport.handle_async_request(self._session.http_request(request))
@@ -224,6 +235,10 @@ class _AsyncClient(Generic[C]):
         except LOSSES as error:
             return receipt.lost(error)
         return receipt.answer(response)
+
+
+def _httpx_proxy(proxy: Proxy | None) -> httpx.Proxy | None:
+    return None if proxy is None else httpx.Proxy(proxy.url, auth=proxy.login)
 
 
 class LocusClient(LocusEndpoints, _Client[LocusCredentials]):

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 import httpx
 
 from locus_stem.api.errors import ConfigurationError
+from locus_stem.api.spellings import basic
 
 GrantType = Literal["password", "client_credentials", "bearer"]
 LOCUS_HOST = "https://api.locusenergy.com"
@@ -55,6 +56,12 @@ class LocusCredentials:
         """The grant in effect."""
         return cast("GrantType", self.grant_type or ("password" if self.username else "client_credentials"))
 
+    @property
+    def secrets(self) -> tuple[str | None, ...]:
+        """What no log and no error may hold."""
+        logins = (*basic(self.username, self.password), *basic(self.client_id, self.client_secret))
+        return (self.password, self.client_secret, *logins)
+
     def validate(self) -> Self:
         """Check every field; nothing is sent.
 
@@ -68,6 +75,7 @@ class LocusCredentials:
         for name in _NEEDED[self.grant]:
             if not getattr(self, name):
                 raise _wrong(self.label, name, f"is missing; grant_type {self.grant} requires it")
+            _check_text(self.label, name, getattr(self, name))
         if self.grant == "bearer":
             _check_key(self.label, "password", self.password)
         if self.partner_id is not None and (isinstance(self.partner_id, bool) or self.partner_id < 1):
@@ -91,6 +99,11 @@ class StemCredentials:
     timeout: float = 60.0
     allow_http: bool = False
     label: str = "credentials"
+
+    @property
+    def secrets(self) -> tuple[str | None, ...]:
+        """What no log and no error may hold."""
+        return (self.api_key,)
 
     def validate(self) -> Self:
         """Check every field; nothing is sent.
@@ -157,6 +170,12 @@ def _is_loopback(name: str) -> bool:
         return ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def _check_text(label: str, name: str, text: str) -> None:
+    # JSON can hold halves of characters, which can't be sent
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise _wrong(label, name, "holds a character that can't be sent; copy it again")
 
 
 def _check_key(label: str, name: str, key: str | None) -> None:

@@ -18,6 +18,7 @@ from locus_stem.api.parameter import ANNOTATIONS, Kind, Param, Value, written
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from locus_stem.api.bounds import Bound
     from locus_stem.api.errors import RefusedError
 
 R_co = TypeVar("R_co", covariant=True)
@@ -45,6 +46,7 @@ class Endpoint:
     :param many: whether the wanted is a list of objects.
     :param check: refuses arguments that are allowed one by one but not together; gets the canonical ones.
     :param read_refusal: from (status, message, path) to the error that it means, None where the status tells.
+    :param bounded: from the canonical arguments to what the answer holds at most, None where they don't tell.
     :param name: the method's; taken from the class that the endpoint stands in.
     """
 
@@ -57,6 +59,7 @@ class Endpoint:
     many: bool = False
     check: Callable[[Mapping[str, Any]], None] | None = None
     read_refusal: Callable[[int, str, str], RefusedError | None] | None = None
+    bounded: Callable[[Mapping[str, Any]], Bound] | None = None
     method: str = "GET"
     name: str = field(default="", compare=False)
 
@@ -176,6 +179,11 @@ class Call:
     def arguments(self) -> dict[str, Value]:
         """The arguments by their Python names."""
         return dict(self.items)
+
+    @property
+    def bound(self) -> Bound | None:
+        """What the answer holds at most, None where the arguments don't tell."""
+        return self.endpoint.bounded(self.arguments) if self.endpoint.bounded else None
 
     @property
     def path(self) -> str:

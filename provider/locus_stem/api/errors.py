@@ -19,6 +19,7 @@ LocusStemError
         ├── TransportError          reset, hang, cut-off, no connection, 408
         ├── MalformedAnswerError    empty, garbled or another shape than the reference's
         │   └── OversizedAnswerError  longer than the client's limit
+        │       └── ExcessiveAnswerError  longer than the answer to what was asked for can be
         └── TokenRejectedError      401 to tokens that the token endpoint has just given
 """
 
@@ -172,6 +173,12 @@ class OversizedAnswerError(MalformedAnswerError):
     """An answer is longer than the client's limit; it is not asked for again."""
 
     advice = "Ask for less at a time: a shorter range or fewer fields"
+
+
+class ExcessiveAnswerError(OversizedAnswerError):
+    """An answer holds more than what was asked for can have; it is not asked for again."""
+
+    advice = "It is no answer to this request: send the vendor's support this path and time"
 
 
 class TokenRejectedError(RetriableError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from locus_stem.api.bounds import data_bound
 from locus_stem.api.endpoint import Endpoint, endpoints_of
 from locus_stem.api.granularity import (
     ALERTS_OPEN_DURING_LIMIT,
@@ -252,6 +253,7 @@ class LocusEndpoints:
         (*_DATA, _gran(*GRANULARITIES), _FIELD_PARAMETERS),
         many=True,
         check=_check_period,
+        bounded=data_bound,
     )
     get_site_data = Endpoint(
         "/v3/sites/{site_id}/data",
@@ -262,6 +264,7 @@ class LocusEndpoints:
         (*_DATA, _gran(*INTERVAL_GRANULARITIES), _FIELD_PARAMETERS),
         many=True,
         check=_check_period,
+        bounded=data_bound,
     )
     get_site_bulk_data = Endpoint(
         "/v3/partners/{partner_id}/sites/data",

@@ -12,8 +12,15 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
-from locus_stem.api.errors import ApiError, RefusedError
+from locus_stem.api.errors import (
+    ApiError,
+    RateLimitedError,
+    RefusedError,
+    RetriableError,
+)
+from locus_stem.api.retry import LONGEST_WAIT
 from locus_stem.api.session import Link, StoppedError
+from locus_stem.api.wire import RawAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,17 +28,22 @@ if TYPE_CHECKING:
     from locus_stem.api.answer import Answer
     from locus_stem.api.endpoint import Call
     from locus_stem.api.flow import Exchange
-    from locus_stem.api.wire import RawAnswer
 
 #: Answers that wait to be read, at most; one more is held back until the next request is out.
 AHEAD = 2
+#: Bytes of such answers from which on no further request is sent before they are read.
+AHEAD_BYTES = 16 * 2**20
+
+
+#: What came of sending a call: an answer to be read, or why there is none.
+Received = RawAnswer | RefusedError | RetriableError
 
 
 class Sender(Protocol):
     """What a pipeline sends with: a synchronous client."""
 
-    def begin(self, call: Call) -> Exchange:
-        """Set a call on its way."""
+    def begin(self, call: Call, budget: float | None = None) -> Exchange:
+        """Set a call on its way; `budget` is in seconds, where it is less than the sender's own."""
 
     def receive(self, exchange: Exchange, link: Link) -> RawAnswer:
         """Send it until there is an answer to read."""
@@ -39,11 +51,14 @@ class Sender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a call: an answer, or a refusal of it alone."""
+    """What became of one call: an answer, or the refusal of this call alone.
+
+    Where calls are set aside the error can also be a RetriableError: no usable answer came in time.
+    """
 
     call: Call
     answer: Answer | None
-    error: RefusedError | None
+    error: RefusedError | RetriableError | None
 
 
 def answers(client: Sender, calls: Iterable[Call]) -> Iterator[Outcome]:
@@ -61,20 +76,27 @@ def answers(client: Sender, calls: Iterable[Call]) -> Iterator[Outcome]:
 class Pipeline:
     """Like :func:`answers`, and takes calls that follow from outcomes.
 
+    :param set_aside: seconds after which a call that fails, but may work, is an outcome, so that the others are asked
+        meanwhile; None: it is tried for the whole budget, and is then an error. A 429, or a longer wait than
+        :data:`~locus_stem.api.retry.LONGEST_WAIT` that the API asks for, is of all calls and always an error. So is
+        everything else that is about more than this call.
+
     A context manager: at its end the sending thread has ended and no request is in flight. A wait ends at
     once, a request that is out is waited for: the API counts it until it is answered.
     """
 
-    def __init__(self, client: Sender, calls: Iterable[Call] = ()) -> None:
+    def __init__(self, client: Sender, calls: Iterable[Call] = (), *, set_aside: float | None = None) -> None:
         self._client = client
+        self._set_aside = set_aside
         self._calls = iter(calls)
         self._first: deque[Exchange] = deque()
         self._last: deque[Exchange] = deque()
-        self._held: tuple[Exchange, RawAnswer | RefusedError] | None = None
-        self._ready: deque[tuple[Exchange, RawAnswer | RefusedError]] = deque()
+        self._held: tuple[Exchange, Received] | None = None
+        self._ready: deque[tuple[Exchange, Received]] = deque()
         self._open = 0
         self._exhausted = False
         self._failure: BaseException | None = None
+        self._sending: Exchange | None = None
         self._changed = threading.Condition()
         self._link = Link(idle=self._hand_over)
         self._thread = threading.Thread(target=self._send_all, name="locus-stem-api", daemon=True)
@@ -85,9 +107,9 @@ class Pipeline:
         with self._changed:
             self._open += 1
             if front:
-                self._first.appendleft(self._client.begin(call))
+                self._first.appendleft(self._client.begin(call, self._set_aside))
             else:
-                self._last.append(self._client.begin(call))
+                self._last.append(self._client.begin(call, self._set_aside))
             self._changed.notify_all()
 
     def __enter__(self) -> Self:
@@ -100,6 +122,12 @@ class Pipeline:
     def wait_left(self) -> float:
         """Seconds that were left of a wait before the next try when the pipeline was closed."""
         return self._link.wait_left
+
+    @property
+    def cut_off(self) -> tuple[Call, ApiError] | None:
+        """The call that was to be sent again when the pipeline was closed, and why; None where there is none."""
+        last = self._sending
+        return (last.call, last.last_error) if last is not None and last.last_error is not None else None
 
     def close(self) -> None:
         """Send nothing more and wait for the request that is out, if any; its answer is still given.
@@ -126,7 +154,7 @@ class Pipeline:
 
     # On the caller's thread.
 
-    def _next(self) -> tuple[Exchange, RawAnswer | RefusedError] | None:
+    def _next(self) -> tuple[Exchange, Received] | None:
         with self._changed:
             self._changed.wait_for(self._has_news)
             if self._ready:
@@ -144,10 +172,10 @@ class Pipeline:
         ended = self._failure is not None or self._link.stop.is_set() or (self._exhausted and not self._open)
         return bool(self._ready) or ended
 
-    def _read(self, exchange: Exchange, received: RawAnswer | RefusedError) -> Outcome | None:
+    def _read(self, exchange: Exchange, received: Received) -> Outcome | None:
         """Read an answer; None where its call is to be sent again."""
         try:
-            if isinstance(received, RefusedError):
+            if isinstance(received, RefusedError | RetriableError):
                 return Outcome(exchange.call, None, received)
             return Outcome(exchange.call, exchange.read(received), None)
         except ApiError as error:
@@ -156,8 +184,11 @@ class Pipeline:
     def _set_back(self, exchange: Exchange, error: ApiError) -> Outcome | None:
         try:
             exchange.setback(error)
-        except RefusedError as refusal:
-            return Outcome(exchange.call, None, refusal)
+        except (RefusedError, RetriableError) as last:
+            if self._is_of_this_call(last):
+                return Outcome(exchange.call, None, last)
+            self.close()
+            raise
         except ApiError:
             self.close()
             raise
@@ -166,15 +197,24 @@ class Pipeline:
             self._changed.notify_all()
         return None
 
+    def _is_of_this_call(self, error: RefusedError | RetriableError) -> bool:
+        if isinstance(error, RefusedError):
+            return True
+        is_of_all = isinstance(error, RateLimitedError) or (error.retry_after or 0.0) > LONGEST_WAIT
+        return self._set_aside is not None and not is_of_all
+
     # On the sending thread.
 
     def _send_all(self) -> None:
         try:
             while (exchange := self._take()) is not None:
-                received: RawAnswer | RefusedError
+                self._sending = exchange
+                received: Received
                 try:
                     received = self._client.receive(exchange, self._link)
-                except RefusedError as error:
+                except (RefusedError, RetriableError) as error:
+                    if not self._is_of_this_call(error):
+                        raise
                     received = error
                 self._hand_over()
                 self._held = exchange, received
@@ -200,9 +240,7 @@ class Pipeline:
                 self._changed.wait_for(
                     lambda: (
                         self._link.stop.is_set()
-                        or self._first
-                        or self._last
-                        or (not self._exhausted and self._room())
+                        or (self._room() and (self._first or self._last or not self._exhausted))
                     )
                 )
 
@@ -217,14 +255,16 @@ class Pipeline:
             with self._changed:
                 if call is not None:
                     self._open += 1
-                    return self._client.begin(call)
+                    return self._client.begin(call, self._set_aside)
                 self._exhausted = True
                 self._changed.notify_all()
         with self._changed:
             return self._last.popleft() if self._last else None
 
     def _room(self) -> bool:
-        return len(self._ready) < AHEAD
+        waiting = [received for _, received in (*self._ready, *([self._held] if self._held else ()))]
+        length = sum(len(received.body) for received in waiting if not isinstance(received, ApiError))
+        return len(self._ready) < AHEAD and length < AHEAD_BYTES
 
     def _hand_over(self) -> None:
         if self._held is not None:

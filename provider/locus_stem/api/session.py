@@ -12,11 +12,13 @@ from urllib.parse import urlencode
 import httpx
 
 from locus_stem import __version__
-from locus_stem.api.answer import MAX_BODY_BYTES, Reader
+from locus_stem.api.answer import Reader
 from locus_stem.api.auth import auth_of
+from locus_stem.api.bounds import MAX_BODY_BYTES
 from locus_stem.api.flow import Exchange
 from locus_stem.api.metrics import Metrics
 from locus_stem.api.retry import BUDGET_SECONDS, Retries
+from locus_stem.api.transport import environment_proxy
 from locus_stem.api.wire import Lost, RawAnswer, Request
 
 if TYPE_CHECKING:
@@ -62,14 +64,15 @@ class StoppedError(Exception):
 class Options(TypedDict, total=False):
     """How a client sends; each has a default.
 
-    :param on_token: told every token that the API issues, before it is used: for masking logs.
+    :param on_token: told every token that the API issues, before it is used: for masking logs. An asynchronous client
+        awaits what it gives, if that can be awaited.
     :param budget_seconds: how long a call is sent again that fails but may work; 300.
     :param max_body_bytes: longest body that is taken, as sent and as decompressed; 64 MiB.
     :param clock: monotonic, in seconds.
     :param now: own clock, in UTC.
     """
 
-    on_token: Callable[[str], object] | None
+    on_token: Callable[[str], object]
     budget_seconds: float
     max_body_bytes: int
     clock: Callable[[], float]
@@ -95,6 +98,7 @@ class Session:
     max_body_bytes: int
     clock: Callable[[], float]
     now: Callable[[], datetime]
+    on_token: Callable[[str], object]
 
     @classmethod
     def of(cls, credentials: LocusCredentials | StemCredentials, **options: Unpack[Options]) -> Session:
@@ -103,10 +107,12 @@ class Session:
         :raises ConfigurationError: a field of theirs is missing or wrong.
         """
         clock, metrics = options.get("clock", time.monotonic), Metrics()
-        credentials.validate()
-        auth = auth_of(credentials, clock=clock, on_token=options.get("on_token"), on_retry=metrics.retried)
+        base = credentials.validate().host.rstrip("/")
+        proxy = environment_proxy(base)
+        besides = proxy.secrets if proxy else ()
+        auth = auth_of(credentials, clock=clock, on_retry=metrics.retried, besides=besides)
         return cls(
-            base=credentials.host.rstrip("/"),
+            base=base,
             timeout=credentials.timeout,
             auth=auth,
             metrics=metrics,
@@ -114,12 +120,17 @@ class Session:
             max_body_bytes=options.get("max_body_bytes", MAX_BODY_BYTES),
             clock=clock,
             now=options.get("now", _utc_now),
+            on_token=options.get("on_token", _tell_nobody),
         )
 
-    def begin(self, call: Call) -> Exchange:
-        """Set a call on its way; its budget runs from its first sending."""
+    def begin(self, call: Call, budget: float | None = None) -> Exchange:
+        """Set a call on its way; its budget runs from its first sending.
+
+        :param budget: in seconds, where it is less than the session's.
+        """
         reader = Reader(self.auth.scrub, self.max_body_bytes)
-        return Exchange(call, self.auth, reader, Retries(self.budget, self.clock), self.metrics)
+        seconds = self.budget if budget is None else min(self.budget, budget)
+        return Exchange(call, self.auth, reader, Retries(seconds, self.clock), self.metrics)
 
     def http_request(self, request: Request, idle: Callable[[], None] | None = None) -> httpx.Request:
         """Write a request as httpx sends it."""
@@ -139,18 +150,23 @@ class Session:
             extensions=extensions,
         )
 
-    def receipt(self) -> Receipt:
+    def receipt(self, request: Request) -> Receipt:
         """Begin to take an answer."""
-        return Receipt(self, self.now(), self.clock())
+        limit = self.max_body_bytes if request.limit is None else min(self.max_body_bytes, request.limit)
+        return Receipt(self, self.now(), self.clock(), limit)
 
 
 @dataclass(slots=True)
 class Receipt:
-    """Takes one answer, piece by piece."""
+    """Takes one answer, piece by piece.
+
+    :param limit: longest body that is taken, in bytes.
+    """
 
     session: Session
     asked_at: datetime
     sent_at: float
+    limit: int
     pieces: list[bytes] = field(default_factory=list)
     length: int = 0
 
@@ -161,8 +177,8 @@ class Receipt:
         """
         self.pieces.append(piece)
         self.length += len(piece)
-        if self.length > self.session.max_body_bytes:
-            raise OversizedBodyError(f"the answer is longer than {self.session.max_body_bytes} bytes")
+        if self.length > self.limit:
+            raise OversizedBodyError(f"the answer is longer than {self.limit} bytes")
         if self.session.clock() - self.sent_at > self.session.timeout:
             raise TimeoutError
 
@@ -177,10 +193,15 @@ class Receipt:
         """Say why there is none and count it."""
         kind, detail = _loss(error, self.session.timeout)
         self._count(kind)
-        return Lost(kind, detail)
+        self.pieces.clear()
+        return Lost(kind, detail, self.limit)
 
     def _count(self, status: int | str) -> None:
         self.session.metrics.sent(status, self.session.clock() - self.sent_at)
+
+
+def _tell_nobody(_: str) -> None:
+    """Nobody keeps logs."""
 
 
 def _utc_now() -> datetime:

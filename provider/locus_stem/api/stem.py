@@ -7,8 +7,15 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from locus_stem.api.bounds import streams_bound
 from locus_stem.api.endpoint import Call, Endpoint, endpoints_of
-from locus_stem.api.errors import RefusedError, StemNoData, StemNoResults, StemStreamUnavailable
+from locus_stem.api.errors import (
+    MalformedAnswerError,
+    RefusedError,
+    StemNoData,
+    StemNoResults,
+    StemStreamUnavailable,
+)
 from locus_stem.api.parameter import Kind, Param
 
 if TYPE_CHECKING:
@@ -20,6 +27,8 @@ RESOLUTIONS = (900, 1800, 3600)
 DEFAULT_RESOLUTION = 900
 STREAMS_LIMIT = timedelta(days=365)
 DEFAULT_PER_PAGE = 100
+#: Objects of a list; one that goes on longer is taken for one that never ends.
+MOST_LISTED = 100_000
 
 Meanings = tuple[tuple[re.Pattern[str], type[RefusedError], tuple[int, ...]], ...]
 
@@ -123,6 +132,7 @@ class StemEndpoints:
         ),
         many=True,
         check=_check_period,
+        bounded=partial(streams_bound, resolution=DEFAULT_RESOLUTION),
         read_refusal=partial(_read_refusal, _OF_STREAMS),
     )
 
@@ -142,7 +152,7 @@ class Paging:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._ended = False
-        self._seen: set[Any] = set()
+        self._seen: set[str] = set()
 
     @property
     def call(self) -> Call | None:
@@ -150,12 +160,20 @@ class Paging:
         return None if self._ended else self._call
 
     def take(self, page: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Give the objects of a page that were not on an earlier one."""
+        """Give the objects of a page that were not on an earlier one.
+
+        :raises MalformedAnswerError: the list goes on past :data:`MOST_LISTED` objects.
+        """
         new = []
         for item in page:
-            if item.get("id") not in self._seen:
-                self._seen.add(item.get("id"))
+            key = str(item.get("id"))
+            if key not in self._seen:
+                self._seen.add(key)
                 new.append(item)
+        if len(self._seen) > MOST_LISTED:
+            raise MalformedAnswerError(
+                f"the list doesn't end: it has gone on past {MOST_LISTED} objects", path=self._call.path
+            )
         arguments = self._call.arguments
         number, per_page = (
             int(str(arguments.get(name, default)))

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 import httpx
+
+from locus_stem.api.errors import ConfigurationError
+from locus_stem.api.spellings import basic
 
 if TYPE_CHECKING:
     import ssl
@@ -25,11 +29,57 @@ KEEPALIVE = 55.0
 READ_BYTES = 2**18
 
 
-def environment_proxy(url: str) -> str | None:
-    """Give the proxy that the environment names for this URL (`HTTPS_PROXY`, `NO_PROXY`, …)."""
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy.
+
+    :param url: without user and password.
+    :param login: user and password, None without.
+    """
+
+    url: str
+    login: tuple[str, str] | None = field(default=None, repr=False)
+
+    @classmethod
+    def read(cls, text: str) -> Proxy:
+        """Read a proxy as the environment writes it.
+
+        :raises ConfigurationError: it is no URL; the message doesn't show it.
+        """
+        try:
+            parts = urlsplit(text if "://" in text else f"http://{text}")
+            port = parts.port  # raises where it is none
+            url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+            httpx.URL(url)
+        except (ValueError, httpx.InvalidURL):
+            port = 0
+        if port == 0 or parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ConfigurationError(
+                "the proxy that the environment names (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY) is not a URL; allowed: "
+                "http://user:password@host:port, other characters than letters and digits percent-encoded"
+            )
+        user = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+        return cls(url, user)
+
+    @property
+    def login_sent(self) -> tuple[bytes, bytes] | None:
+        """User and password as they are sent, before they are written as base64."""
+        return (self.login[0].encode(), self.login[1].encode()) if self.login else None
+
+    @property
+    def secrets(self) -> tuple[str | None, ...]:
+        """What no log and no error may hold."""
+        return (self.login[1], *basic(*self.login)) if self.login else ()
+
+
+def environment_proxy(url: str) -> Proxy | None:
+    """Give the proxy that the environment names for this URL (`HTTPS_PROXY`, `NO_PROXY`, …).
+
+    :raises ConfigurationError: what it names is no URL.
+    """
     parts = urlsplit(url)
     proxy = getproxies().get(parts.scheme) or getproxies().get("all")
-    return None if proxy is None or proxy_bypass(parts.netloc) else proxy
+    return None if not proxy or proxy_bypass(parts.netloc) else Proxy.read(proxy)
 
 
 class DeadlineTransport(httpx.BaseTransport):
@@ -49,10 +99,7 @@ class DeadlineTransport(httpx.BaseTransport):
         if proxy is None:
             self._pool = httpcore.ConnectionPool(**options)
         else:
-            parts = urlsplit(proxy)
-            auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-            bare = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-            self._pool = httpcore.HTTPProxy(proxy_url=bare, proxy_auth=auth, **options)
+            self._pool = httpcore.HTTPProxy(proxy_url=proxy.url, proxy_auth=proxy.login_sent, **options)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; the answer's body is read with the same deadline."""

@@ -18,12 +18,14 @@ class Request:
 
     :param target: path and query, percent-encoded.
     :param form: sent as an urlencoded body where it is not None.
+    :param limit: longest body of the answer that is taken, in bytes; None: the client's.
     """
 
     method: str
     target: str
     headers: Mapping[str, str] = field(repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,17 @@ class Lost:
     """No whole answer came.
 
     :param kind: ``timeout``, ``reset``, ``cut-off``, ``connect``, ``oversized`` or ``failed``.
+    :param limit: of an oversized one, how many bytes would have been taken.
     """
 
     kind: str
-    detail: str
+    detail: str = field(repr=False)  # as the server wrote it: an error shows it without secrets
+    limit: int = 0
+
+
+def given_up(sent: RawAnswer | Lost) -> bool:
+    """Whether a request was given up on while the API may still be working at it."""
+    return isinstance(sent, Lost) and sent.kind == "timeout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +77,19 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell whoever keeps logs clean that a token was issued, before it is used."""
+
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Exclusive:
     """Run a flow while no other exclusive one of this client runs; the result is the flow's."""
 
     flow: Flow[Any]
 
 
-Action = Send | Wait | Exclusive
+Action = Send | Wait | Tell | Exclusive
 #: Yields what is to be done and is sent its result; a synchronous and an asynchronous driver serve it alike.
 Flow = Generator[Action, Any, T]

@@ -12,6 +12,7 @@ from locus_stem.dags.inventory import locus_inventory
 from locus_stem.dags.lake_maintenance import lake_maintenance
 from locus_stem.dags.monthly_bulk import locus_monthly_bulk
 from locus_stem.dags.stem_daily_backfill import stem_daily_backfill
+from locus_stem.tables.address import without_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,7 +88,7 @@ def _one_a_lake(accounts: tuple[Account, ...]) -> list[Account]:
     owners: dict[tuple[str, type[Account]], str] = {}
     for account in by_default:
         lake = account.lake_uri or account_lake_uri(account.conn_id, account.default_conn_id)
-        lake = lake.rstrip("/")
+        lake = without_connection(lake).rstrip("/")
         owner = owners.get((lake, type(account)))
         if owner == account.conn_id:
             raise ValueError(f"account_dags: {owner} is given twice")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+from airflow.providers.common.compat.sdk import BaseHook
 
 from locus_stem.api.client import LocusClient
 from locus_stem.api.errors import LocusStemError
 from locus_stem.api.locus import LocusEndpoints
 from locus_stem.hooks.connection import defined, locus_credentials, partner_of
 from locus_stem.hooks.forms import LOCUS_BEHAVIOUR, LOCUS_FIELDS, TEST_SECONDS, widgets
+from locus_stem.hooks.masking import mask, secrets_of
 
 if TYPE_CHECKING:
     from locus_stem.api.credentials import LocusCredentials
@@ -40,9 +41,7 @@ class LocusHook(LocusEndpoints, BaseHook):
     def credentials(self) -> LocusCredentials:
         """The connection's credentials, checked; their secrets are masked in every log from here on."""
         credentials = locus_credentials(defined(self, self.locus_conn_id, self.conn_type))
-        for secret in (credentials.password, credentials.client_secret):
-            if secret:
-                mask_secret(secret)
+        mask(*secrets_of(credentials))
         return credentials
 
     @property
@@ -55,7 +54,7 @@ class LocusHook(LocusEndpoints, BaseHook):
 
     @cached_property
     def _client(self) -> LocusClient:
-        return LocusClient(self.credentials, on_token=mask_secret)
+        return LocusClient(self.credentials, on_token=mask)
 
     def get_conn(self) -> LocusClient:
         """Give the client: one kept-alive connection, one token."""
@@ -68,7 +67,7 @@ class LocusHook(LocusEndpoints, BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Make one authenticated request: the partner's clients."""
         try:
-            with LocusClient(self.credentials, on_token=mask_secret, budget_seconds=TEST_SECONDS) as client:
+            with LocusClient(self.credentials, on_token=mask, budget_seconds=TEST_SECONDS) as client:
                 clients = client.get_partner_clients(partner_id=self.partner_id)
         except LocusStemError as error:
             return False, str(error)

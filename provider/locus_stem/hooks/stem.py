@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+from airflow.providers.common.compat.sdk import BaseHook
 
 from locus_stem.api.client import StemClient
 from locus_stem.api.errors import LocusStemError
 from locus_stem.api.stem import StemEndpoints
 from locus_stem.hooks.connection import defined, stem_credentials
 from locus_stem.hooks.forms import STEM_BEHAVIOUR, STEM_FIELDS, TEST_SECONDS, widgets
+from locus_stem.hooks.masking import mask, secrets_of
 
 if TYPE_CHECKING:
     from locus_stem.api.credentials import StemCredentials
@@ -40,8 +41,7 @@ class StemHook(StemEndpoints, BaseHook):
     def credentials(self) -> StemCredentials:
         """The connection's API key, masked in every log from here on."""
         credentials = stem_credentials(defined(self, self.stem_conn_id, self.conn_type))
-        if credentials.api_key:
-            mask_secret(credentials.api_key)
+        mask(*secrets_of(credentials))
         return credentials
 
     @cached_property

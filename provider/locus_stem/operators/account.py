@@ -10,9 +10,11 @@ from airflow.providers.common.compat.sdk import AssetAlias, BaseOperator
 from locus_stem import pools
 from locus_stem.assets import table_asset
 from locus_stem.config import account_lake_uri, account_name
+from locus_stem.hooks.lake import open_lake
 from locus_stem.hooks.locus import LocusHook
 from locus_stem.hooks.stem import StemHook
 from locus_stem.operators.lineage import Lineage, lineage_wanted
+from locus_stem.operators.orphan import end_with_supervisor
 from locus_stem.operators.retries import retry_by_cause
 from locus_stem.operators.vendor_pool import VendorPool
 from locus_stem.pipelines.sources import SOURCES
@@ -55,14 +57,17 @@ class AccountOperator(BaseOperator):
         if self.tables:
             self.add_outlets([self._alias])
 
+    def pre_execute(self, context: Any) -> None:
+        """Let the task's process end with its supervisor."""
+        end_with_supervisor()
+        super().pre_execute(context)
+
     def lake(self) -> Lake:
         """Open the lake.
 
-        :raises locus_stem.tables.lake.LakeError: the address is wrong.
+        :raises locus_stem.tables.lake.LakeError: the address, or the connection that it names, is wrong.
         """
-        from locus_stem.tables.lake import Lake
-
-        return Lake(self.lake_uri or account_lake_uri(self.conn_id, self.default_conn_id))
+        return open_lake(self.lake_uri or account_lake_uri(self.conn_id, self.default_conn_id))
 
     def asked(self, *tables: str) -> None:
         """Note for the lineage that the API was asked for all that goes into these tables."""

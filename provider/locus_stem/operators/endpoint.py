@@ -16,6 +16,7 @@ from locus_stem.api.locus import LocusEndpoints
 from locus_stem.api.stem import StemEndpoints
 from locus_stem.hooks.locus import LocusHook
 from locus_stem.hooks.stem import StemHook
+from locus_stem.operators.orphan import end_with_supervisor
 from locus_stem.operators.result import MAX_XCOM_BYTES, check_path, hand_over
 from locus_stem.operators.retries import known_causes, retry_by_cause
 from locus_stem.operators.vendor_pool import VendorPool
@@ -62,6 +63,11 @@ class VendorOperator(VendorPool, BaseOperator):
         self.conn_id = conn_id
         self.path = path
         self.max_xcom_bytes = max_xcom_bytes
+
+    def pre_execute(self, context: Any) -> None:
+        """Let the task's process end with its supervisor."""
+        end_with_supervisor()
+        super().pre_execute(context)
 
     def execute(self, context: Context) -> Any:
         """Ask, and hand the answer over."""

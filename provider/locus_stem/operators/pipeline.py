@@ -37,18 +37,19 @@ class PlanOperator(FetchOperator):
 
     def execute(self, context: Context) -> list[str]:
         """Plan and write the batches."""
-        from locus_stem.pipelines.plan import scope
+        from locus_stem.pipelines.plan import scope, usage_kept
         from locus_stem.pipelines.slot import Turn
         from locus_stem.pipelines.written import add_written
 
         with known_causes(context):
             hook, lake = self.hook(), self.lake()
             lake.check()
-            with hook.get_conn() as client:
-                turn = Turn(client)
-                planned = self.plan(lake, turn, context)
             dag_run = context["dag_run"]
             run_scope = scope(dag_run.dag_id, dag_run.run_id)
+            with hook.get_conn() as client:
+                turn = Turn(client)
+                with usage_kept(lake, run_scope, turn):
+                    planned = self.plan(lake, turn, context)
             written, endpoints = add_written(lake, run_scope, planned.counts, turn.endpoints)
         if planned.staging is None:
             give_slot_back(turn.wait_left)
@@ -84,6 +85,7 @@ class ExtractOperator(FetchOperator):
 
         with known_causes(context):
             hook, lake = self.hook(), self.lake()
+            lake.check()  # what is asked for must find room
             folder, _, name = self.batch.rpartition("/")
             staging = Staging.at(lake, folder)
             requests = [DataRequest.from_json(item) for item in staging.read_json(f"{name}.json")]
@@ -108,7 +110,8 @@ class LoadOperator(AccountOperator):
     What was loaded is an event of the table's asset, changed or not; ``tables`` names the plan's table and `coverage`.
 
     :param staging: address of the run's staging (templated).
-    :return: rows new, changed, unchanged and withdrawn; entities and fields skipped, with the reasons.
+    :return: rows new, changed, unchanged and withdrawn; entities and fields skipped, with the reasons; why the run must
+        fail nevertheless, if it must.
     """
 
     template_fields: Sequence[str] = (*AccountOperator.template_fields, "staging")
@@ -119,6 +122,7 @@ class LoadOperator(AccountOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Load, and say what it did."""
+        from locus_stem.pipelines.report import refused_too_many
         from locus_stem.pipelines.written import version_before
         from locus_stem.tables.counts import LoadCounts
         from locus_stem.tables.staging import Staging
@@ -134,7 +138,9 @@ class LoadOperator(AccountOperator):
             self.wrote(context, lake, {plan["table"]: loaded.counts}, version_before=before, **about)
         if loaded.coverage != LoadCounts():
             self.wrote(context, lake, {"coverage": loaded.coverage}, source=plan["table"], **about)
-        return {**loaded.to_json(), "try_number": context["ti"].try_number}
+        result = loaded.to_json()
+        failure = refused_too_many(plan, result)
+        return {**result, "try_number": context["ti"].try_number, "failure": failure}
 
     @abstractmethod
     def load(self, lake: Lake, staging: Staging) -> Loaded:
@@ -158,7 +164,8 @@ class ReportOperator(AccountOperator):
     def execute(self, context: Context) -> None:
         """Report, clean up and judge."""
         from locus_stem.pipelines.plan import scope
-        from locus_stem.pipelines.report import report_backfill
+        from locus_stem.pipelines.report import Report, report_backfill
+        from locus_stem.tables.counts import LoadCounts
         from locus_stem.tables.staging import Staging, StagingError, remove_staging
 
         ti, dag_run = context["ti"], context["dag_run"]
@@ -171,7 +178,8 @@ class ReportOperator(AccountOperator):
             )
         address = ti.xcom_pull(task_ids=self.plan_task_id, key=STAGING_KEY)
         # A load that an earlier clearing left behind has an XCom but not this run's success.
-        succeeded = states.get(self.load_task_id) == TaskInstanceState.SUCCESS
+        load_state = states.get(self.load_task_id)
+        succeeded = load_state == TaskInstanceState.SUCCESS
         loaded = ti.xcom_pull(task_ids=self.load_task_id) if succeeded else None
         with known_causes(context):
             lake = self.lake()
@@ -182,11 +190,11 @@ class ReportOperator(AccountOperator):
                     loaded,
                     {"dag_id": dag_run.dag_id, "run_id": dag_run.run_id},
                 )
-            except StagingError:
-                if loaded is None:
+            except StagingError:  # a try that was killed then, or a task that was cleared later
+                if not succeeded and load_state != TaskInstanceState.SKIPPED:
                     raise
-                self.log.info("The run is loaded and was reported before its staging was removed")
-                return
+                text = "The run was reported before its staging was removed"
+                report = Report(text, True, loaded.get("failure") if loaded else None, LoadCounts())
         self.wrote(context, lake, {"runs": report.counts})
         for line in report.text.splitlines():
             self.log.info("%s", line)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from airflow.exceptions import AirflowRescheduleException
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, redact
 
 from locus_stem.api.errors import ConfigurationError, FatalError, RefusedError, RetriableError
 from locus_stem.planning.params import ParamError
@@ -80,7 +80,7 @@ if HAS_POLICIES:
             context: Context | None = None,  # noqa: ARG002
         ) -> RetryDecision:
             """Decide by the error that the task raised."""
-            reason = f"{type(exception).__name__}: {exception}"[:REASON_LENGTH]
+            reason = str(redact(f"{type(exception).__name__}: {exception}"))[:REASON_LENGTH]
             if is_final(exception):
                 return RetryDecision.fail(reason=reason)
             if (wait := asked_wait(exception)) is not None:

@@ -6,18 +6,25 @@ import logging
 import time
 from collections import deque
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
 from locus_stem.api.answer import trusted
-from locus_stem.api.errors import BadRequestError
+from locus_stem.api.errors import (
+    BadRequestError,
+    ExcessiveAnswerError,
+    OversizedAnswerError,
+    RefusedError,
+    RetriableError,
+)
 from locus_stem.api.locus import LocusEndpoints
 from locus_stem.api.retry import BUDGET_SECONDS
 from locus_stem.pipelines.batch_state import BatchState, Key, request_key
+from locus_stem.pipelines.failing import answered_before, failures, fruitless, is_answered
 from locus_stem.pipelines.rows import UnfitAnswerError, measurement_rows
-from locus_stem.pipelines.slot import UnansweredError, Usage
+from locus_stem.pipelines.slot import UnansweredError
 from locus_stem.planning.fields import FieldGroup, halve
 from locus_stem.planning.intervals import closed_end
 
@@ -26,7 +33,6 @@ if TYPE_CHECKING:
 
     from locus_stem.api.client import Answer
     from locus_stem.api.endpoint import Call
-    from locus_stem.api.errors import RefusedError
     from locus_stem.api.pipeline import Outcome
     from locus_stem.pipelines.slot import Turn
     from locus_stem.planning.backfill import DataRequest
@@ -34,6 +40,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: How far the server's clock may be from one's own when the request was sent, which of both then tells when it was.
+AHEAD, BEHIND = timedelta(minutes=1), timedelta(seconds=1)
 #: A part is written after so many rows or seconds: memory stays flat, and a kill costs little.
 PART_ROWS = 100_000
 PART_SECONDS = 10.0
@@ -99,16 +107,24 @@ def extract_batch(
     turn: Turn,
     owner: dict[str, Any],
     source: Source | None = None,
+    *,
+    patience: float | None = None,
 ) -> int:
     """Ask for what of a batch is not yet in staging, until done or the turn is over.
 
+    A request that fails is set aside, and asked again after the others. An entity that still fails when nothing else
+    has been left for `patience` is skipped, if the API answers others.
+
     :param owner: the task's identity for the `runs` table; stands in each manifest.
     :param source: how they are asked and read; that of measurements where None.
+    :param patience: seconds for which turns in a row may bring nothing; None: :data:`BUDGET_SECONDS`.
     :return: requests left; not 0 where the turn ended first.
-    :raises UnansweredError: turns in a row have brought nothing for five minutes.
+    :raises UnansweredError: turns in a row have brought nothing for so long, and nothing else is answered either.
     """
-    state = BatchState.from_manifests(staging.manifests())
-    queue = deque(left for request in requests if (left := state.left(request)))
+    manifests = staging.manifests()
+    state, failed = BatchState.from_manifests(manifests), failures(manifests)
+    unsettled = (left for request in requests if (left := state.left(request)))
+    queue = deque(sorted(unsettled, key=lambda request: failed[request.entity_id]))
     before = len(requests) - len(queue)
     if before:
         log.info("Resuming: %d of %d requests are in staging already", before, len(requests))
@@ -120,28 +136,27 @@ def extract_batch(
             asked: dict[Call, DataRequest] = {}
             for outcome in turn.answers(_calls(queue, asked, state, turn, source)):
                 _take(asked.pop(outcome.call), outcome, queue, state, part)
-                outcomes += 1
+                outcomes += not isinstance(outcome.error, RetriableError)
                 turn.progress("data requests", len(requests) - len(queue) - len(asked), len(requests), before)
+            if turn.cut_off is not None and (request := asked.pop(turn.cut_off[0], None)) is not None:
+                part.failed[request.entity_id] = str(turn.cut_off[1])
+                queue.append(request)
             queue.extendleft(asked.values())
     finally:
         part.write()
-    if queue and not outcomes:
-        _check_patience(staging)
-    return len(queue)
-
-
-def _check_patience(staging: BatchStaging) -> None:
-    """Give up where turns in a row have brought nothing for as long as one request may be tried.
-
-    :raises UnansweredError: the API has failed for :data:`BUDGET_SECONDS` and more.
-    """
-    fruitless = Usage()
-    for manifest in reversed(staging.manifests()):
-        if manifest["answered"] or manifest["refused"] or manifest["refused_fields"]:
-            break
-        fruitless += Usage.from_json(manifest["usage"])
-    if fruitless.wall_seconds >= BUDGET_SECONDS:
-        raise UnansweredError("data requests of this batch", fruitless)
+    if not queue or outcomes:
+        return len(queue)
+    used, failing = fruitless(staging.manifests())
+    if used.wall_seconds < (BUDGET_SECONDS if patience is None else patience):
+        return len(queue)
+    control = answered_before(requests, state)
+    if not failing or control is None or not is_answered(turn.client, source.call(control)):
+        raise UnansweredError("data requests of this batch", used, turn.last_error)
+    for request in queue:
+        if request.entity_id in failing:
+            _refuse(request, f"no usable answer: {failing[request.entity_id]}", state, part)
+    part.write()
+    return sum(state.left(request) is not None for request in queue)
 
 
 def _calls(
@@ -159,7 +174,9 @@ def _calls(
         bad = tuple(name for name in request.group.fields if name in suspects)
         if bad and len(bad) < len(request.group.fields):  # what was refused before must not spoil the others
             good = tuple(name for name in request.group.fields if name not in suspects)
-            queue.appendleft(replace(request, group=FieldGroup(bad, request.group.parameters)))
+            queue.extendleft(
+                replace(request, group=FieldGroup((name,), request.group.parameters)) for name in bad
+            )
             request = replace(request, group=FieldGroup(good, request.group.parameters))
         call = source.call(request)
         asked[call] = request
@@ -181,8 +198,23 @@ def _take(
                 queue.append(request)
         else:
             state.note_answer(request_key(request), request.group.fields)
-    elif outcome.error is not None:
+    elif isinstance(outcome.error, RefusedError):
         _take_refusal(request, outcome.error, queue, state, part)
+    elif outcome.error is not None:
+        _take_failure(request, outcome.error, queue, state, part)
+
+
+def _take_failure(
+    request: DataRequest, error: RetriableError, queue: deque[DataRequest], state: BatchState, part: _Part
+) -> None:
+    """Set a request that failed aside; one whose answer is too long is not asked again as it is."""
+    if not isinstance(error, OversizedAnswerError):
+        part.failed[request.entity_id] = str(error)
+        queue.append(request)
+    elif isinstance(error, ExcessiveAnswerError) or len(request.group.fields) == 1:
+        _refuse(request, f"unfit answer: {error}", state, part)
+    else:
+        _ask_halves(request, "the answer is too long", queue)
 
 
 def _take_refusal(
@@ -202,10 +234,14 @@ def _take_refusal(
                 _refuse_field(other, name, str(error), state, part)
         queue.appendleft(replace(request, group=FieldGroup(rest, request.group.parameters)))
     elif len(fields) > 1:
-        log.info("%s was refused with %d fields; asking for halves", request.title, len(fields))
-        queue.extendleft(replace(request, group=half) for half in reversed(halve(request.group)))
+        _ask_halves(request, "it is refused", queue)
     else:
         _refuse_field(request, fields[0], str(error), state, part)
+
+
+def _ask_halves(request: DataRequest, why: str, queue: deque[DataRequest]) -> None:
+    log.info("%s with %d fields: %s; asking for halves", request.title, len(request.group.fields), why)
+    queue.extendleft(replace(request, group=half) for half in reversed(halve(request.group)))
 
 
 def _refuse_field(request: DataRequest, name: str, reason: str, state: BatchState, part: _Part) -> None:
@@ -217,6 +253,7 @@ def _refuse_field(request: DataRequest, name: str, reason: str, state: BatchStat
 def _refuse(request: DataRequest, reason: str, state: BatchState, part: _Part) -> None:
     log.warning("%s %s is skipped: %s", request.entity_type, request.entity_name, reason)
     state.refused[request.entity_id] = part.refused[request.entity_id] = reason
+    part.refused_at[request.entity_id] = datetime.now(UTC)
 
 
 class _Part:
@@ -233,6 +270,8 @@ class _Part:
         self._rows = 0
         self._since = time.monotonic()
         self.refused: dict[int, str] = {}
+        self.failed: dict[int, str] = {}
+        self.refused_at: dict[int, datetime] = {}
         self._refused_fields: list[dict[str, Any]] = []
 
     def refuse_field(self, request: DataRequest, name: str, reason: str) -> None:
@@ -244,19 +283,23 @@ class _Part:
                 "parameters": request.group.parameters,
                 "field": name,
                 "reason": reason,
+                "asked_at": datetime.now(UTC).isoformat(),
             }
         )
 
     def add(self, request: DataRequest, answer: Answer) -> None:
         """Keep the closed intervals of one answer; write the part when it is full."""
-        self._add(request, answer.payload, _earlier(answer.asked_at, answer.server_date))
+        self._add(request, answer.payload, answer.asked_at, answer.server_date)
 
     def add_nothing(self, request: DataRequest, error: RefusedError) -> None:
         """Keep the answer that there are no rows."""
-        self._add(request, (), _earlier(datetime.now(UTC), error.server_date))
+        self._add(request, (), datetime.now(UTC), error.server_date)
 
-    def _add(self, request: DataRequest, payload: Sequence[Any], asked_at: datetime) -> None:
-        end = closed_end(request.slice.end, request.zone, request.granularity, asked_at)
+    def _add(
+        self, request: DataRequest, payload: Sequence[Any], asked_at: datetime, server_date: datetime | None
+    ) -> None:
+        as_of = _earlier(asked_at, server_date)
+        end = closed_end(request.slice.end, request.zone, request.granularity, as_of)
         rows, remarks = self.source.rows(payload, request, end)
         self._tables.append(rows)
         self._rows += rows.num_rows
@@ -270,6 +313,7 @@ class _Part:
                 "fields": request.group.fields,
                 "parameters": request.group.parameters,
                 "rows": rows.num_rows,
+                "asked_at": _for_order(asked_at, server_date).isoformat(),
                 **remarks,
             }
         )
@@ -285,7 +329,9 @@ class _Part:
             {
                 "answered": self._answered,
                 "refused": {str(entity): reason for entity, reason in self.refused.items()},
+                "refused_at": {str(entity): at.isoformat() for entity, at in self.refused_at.items()},
                 "refused_fields": self._refused_fields,
+                "failed": {str(entity): reason for entity, reason in self.failed.items()},
                 "usage": usage.to_json(),
                 "owner": self._owner,
             },
@@ -299,3 +345,13 @@ class _Part:
 def _earlier(asked_at: datetime, server_date: datetime | None) -> datetime:
     """The earlier of both clocks when the request was sent; a server's clock more than a day off tells nothing."""
     return min(asked_at, trusted(server_date, asked_at) or asked_at).astimezone(UTC)
+
+
+def _for_order(asked_at: datetime, server_date: datetime | None) -> datetime:
+    """Tell when an answer was asked for, so that those of several machines can be put in order.
+
+    One's own clock is the finer one; where it contradicts the server's, which is the same for all, that one counts.
+    """
+    date = trusted(server_date, asked_at)
+    agrees = date is None or date - AHEAD <= asked_at <= date + BEHIND
+    return (asked_at if date is None or agrees else date).astimezone(UTC)

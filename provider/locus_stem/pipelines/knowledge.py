@@ -13,17 +13,26 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from locus_stem.api.errors import ConfigurationError, RefusedError
+from locus_stem.api.errors import (
+    ApiError,
+    ConfigurationError,
+    OversizedAnswerError,
+    RefusedError,
+    RetriableError,
+)
 from locus_stem.api.locus import LocusEndpoints
+from locus_stem.pipelines.failing import is_answered
 from locus_stem.pipelines.slot import UnansweredError
 from locus_stem.tables.counts import LoadCounts, summed
 from locus_stem.tables.coverage import Fetch, last_fetches, record_fetches
 from locus_stem.tables.objects import load_data_available, load_objects
+from locus_stem.tables.schemas import snake_case
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from locus_stem.api.endpoint import Call, Endpoint
+    from locus_stem.api.pipeline import Outcome
     from locus_stem.pipelines.slot import Turn
     from locus_stem.tables.lake import Lake
 
@@ -165,39 +174,78 @@ def refresh_available(
 def refresh_details(lake: Lake, wanted: Sequence[Wanted], today: date, turn: Turn) -> Refreshed:
     """Fetch details one request after another and load them, until done or the turn is over.
 
-    An entity that the API refuses is remembered as asked today and named in the result. The order is shuffled, so
-    that one for which the API always fails doesn't keep the others from being asked in the next turn.
+    An entity that the API refuses is remembered as asked today and named in the result. One for which it only fails is
+    asked again after the others; where it still fails when nothing else is left, and the API answers others, it is
+    named too, and asked again by the next refresh.
 
-    :raises UnansweredError: the whole turn has brought nothing.
+    :raises UnansweredError: the whole turn has brought nothing, and nothing else is answered either.
     """
     by_call = {item.detail.call(item.entity_id): item for item in wanted}
     queue = deque(random.sample(list(by_call), len(by_call)))
     result = Refreshed({}, {})
     taken: list[tuple[Wanted, Any]] = []
-    done = 0
+    failing: dict[Call, ApiError] = {}
+    done, asked = 0, False
     try:
-        for outcome in turn.answers(_until_over(queue, turn)):
-            item = by_call.pop(outcome.call)
-            if outcome.answer is None:
-                log.warning("%s %d: %s", item.detail.entity_type, item.entity_id, outcome.error)
-                result.refused[item.detail.entity_type, item.entity_id] = str(outcome.error)
-            taken.append((item, outcome.answer.payload if outcome.answer else None))
-            done += 1
-            turn.progress("details of sites and components", done, len(wanted))
-            if len(taken) >= COMMIT_EVERY:
-                _load(lake, taken, today, result)
-                taken = []
+        while queue and not turn.over():
+            asked = True
+            for outcome in turn.answers(_until_over(queue, turn)):
+                if (failure := _set_aside(outcome)) is not None:
+                    failing[outcome.call] = failure
+                    queue.append(outcome.call)
+                    continue
+                item = by_call.pop(outcome.call)
+                if outcome.answer is None:
+                    log.warning("%s %d: %s", item.detail.entity_type, item.entity_id, outcome.error)
+                    result.refused[item.detail.entity_type, item.entity_id] = str(outcome.error)
+                taken.append((item, outcome.answer.payload if outcome.answer else None))
+                done += 1
+                turn.progress("details of sites and components", done, len(wanted))
+                if len(taken) >= COMMIT_EVERY:
+                    _load(lake, taken, today, result)
+                    taken = []
+            if turn.cut_off is not None and turn.cut_off[0] in by_call:
+                failing[turn.cut_off[0]] = turn.cut_off[1]
     finally:
         _load(lake, taken, today, result)
+    if asked and not done:
+        first = next(iter(by_call.values()))
+        control = _known_call(lake, first.detail)
+        if not failing or control is None or not is_answered(turn.client, control):
+            raise UnansweredError(first.detail.call(first.entity_id).path, turn.usage(), turn.last_error)
+        for call, error in failing.items():
+            item = by_call.pop(call)
+            log.warning("%s %d gets no usable answer: %s", item.detail.entity_type, item.entity_id, error)
+            result.refused[item.detail.entity_type, item.entity_id] = f"no usable answer: {error}"
     result.left = list(by_call.values())
-    if len(queue) < len(wanted) and not done:
-        raise UnansweredError(result.left[0].detail.call(result.left[0].entity_id).path, turn.usage())
     return result
+
+
+def _set_aside(outcome: Outcome) -> RetriableError | None:
+    error = outcome.error
+    is_final = isinstance(error, OversizedAnswerError)
+    return error if isinstance(error, RetriableError) and not is_final else None
+
+
+def _known_call(lake: Lake, detail: Detail) -> Call | None:
+    """Give a call of this kind that has been answered, None where none has."""
+    for (entity_type, entity_id), fetch in last_fetches(lake, detail.table).items():
+        if entity_type == detail.entity_type and not fetch.skipped:
+            return detail.call(int(entity_id))
+    return None
 
 
 def _until_over(queue: deque[Call], turn: Turn) -> Iterator[Call]:
     while queue and not turn.over():
         yield queue.popleft()
+
+
+def _of_site(site_id: int, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a detail as the site's that was asked for, whichever the answer names."""
+    own = {name: value for name, value in payload.items() if snake_case(name) != "site_id"}
+    if len(own) < len(payload) and all(str(payload[name]) != str(site_id) for name in payload.keys() - own):
+        log.warning("site %d: the answer names another site", site_id)
+    return {**own, "siteId": site_id}
 
 
 def _load(lake: Lake, taken: Sequence[tuple[Wanted, Any]], today: date, result: Refreshed) -> None:
@@ -209,7 +257,7 @@ def _load(lake: Lake, taken: Sequence[tuple[Wanted, Any]], today: date, result: 
                 lake, {(item.detail.entity_type, item.entity_id): payload for item, payload in held}
             )
         else:
-            objects = [{"siteId": item.entity_id, **payload} for item, payload in held]
+            objects = [_of_site(item.entity_id, payload) for item, payload in held]
             counts = load_objects(lake, table, objects, complete=False, today=today)
         fetched = record_fetches(
             lake,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,11 @@ from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.runs import add_run, record_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from locus_stem.pipelines.alert_sync import Synced
     from locus_stem.pipelines.knowledge import Refreshed
+    from locus_stem.pipelines.slot import Turn
     from locus_stem.tables.lake import Lake
     from locus_stem.tables.staging import Staging
 
@@ -112,6 +114,18 @@ def record_sync(
     ]
 
 
+@contextmanager
+def failure_recorded(lake: Lake, owner: Mapping[str, Any], turn: Turn) -> Iterator[None]:
+    """Write what a turn has used into `runs` where it fails; one that doesn't is written with what it did."""
+    try:
+        yield
+    except Exception:
+        key = (owner["task_id"], owner["map_index"], owner["try_number"])
+        run = {"dag_id": owner["dag_id"], "run_id": owner["run_id"]}
+        add_run(lake, _row(run, key, turn.usage()))
+        raise
+
+
 def _row(
     run: Mapping[str, Any], key: tuple[Any, ...], usage: Usage, loaded: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
@@ -182,6 +196,11 @@ def _failure(plan: Mapping[str, Any], loaded: Mapping[str, Any] | None) -> str |
         return None
     if loaded is None:
         return "Nothing was loaded: a task failed. Clear the failed extract or load task; it goes on where it stopped"
+    return refused_too_many(plan, loaded)
+
+
+def refused_too_many(plan: Mapping[str, Any], loaded: Mapping[str, Any]) -> str | None:
+    """Say why a run that has loaded must fail: the API refuses too many of the entities; None: it needn't."""
     refused = {**plan["refused"], **loaded["skipped"]}
     entities = loaded["entities"] + len(plan["refused"])
     if len(refused) > REFUSED_SHARE * entities:

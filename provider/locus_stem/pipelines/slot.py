@@ -17,24 +17,31 @@ if TYPE_CHECKING:
     from locus_stem.api.answer import Answer
     from locus_stem.api.client import LocusClient, StemClient
     from locus_stem.api.endpoint import Call
+    from locus_stem.api.errors import ApiError
     from locus_stem.api.pipeline import Outcome
 
 log = logging.getLogger(__name__)
 
 #: Seconds after which a task gives its slot back; others wait for it (an alert sync at most three minutes).
 TURN_SECONDS = 100.0
+#: Seconds after which a call that fails is set aside, so that it doesn't keep others from being asked.
+SET_ASIDE_SECONDS = 15.0
 #: Seconds between two lines of progress.
 PROGRESS_SECONDS = 20.0
 
 
 class UnansweredError(RuntimeError):
-    """The API has failed all the time that a task may hold the slot."""
+    """The API has failed all the time that a task may hold the slot.
 
-    def __init__(self, what: str, usage: Usage) -> None:
+    :param error: the last failure.
+    """
+
+    def __init__(self, what: str, usage: Usage, error: ApiError | None = None) -> None:
         statuses = ", ".join(f"{count} x {status}" for status, count in sorted(usage.by_status.items()))
+        last = f"; the last failure: {error.problem}" if error is not None else ""
         super().__init__(
-            f"{what}: no answer in {usage.wall_seconds:.0f} s ({statuses or 'nothing came back'}). Run the task again "
-            "later; if it stays so, check the connection's host, then tell the vendor's support"
+            f"{what}: no answer in {usage.wall_seconds:.0f} s ({statuses or 'nothing came back'}{last}). Run the task "
+            "again later; if it stays so, check the connection's host, then tell the vendor's support"
         )
 
 
@@ -45,6 +52,8 @@ class Turn:
     :param client: whose requests are counted.
     :param seconds: after these no request of this turn is begun and no wait goes on.
     :param wait_left: seconds of the API's own wait that the turn's end cut off.
+    :param set_aside: seconds after which a call that fails is set aside.
+    :param cut_off: the call that was to be asked again when the turn ended, and why.
     :param endpoints: paths of the endpoints that were asked.
     """
 
@@ -52,6 +61,8 @@ class Turn:
     seconds: float = TURN_SECONDS
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     wait_left: float = 0.0
+    set_aside: float = SET_ASIDE_SECONDS
+    cut_off: tuple[Call, ApiError] | None = None
     endpoints: set[str] = field(default_factory=set)
     _began: float = field(default_factory=time.monotonic)
     _told: float = field(default_factory=time.monotonic)
@@ -61,13 +72,23 @@ class Turn:
         """Whether the slot is to be given back."""
         return time.monotonic() - self._began >= self.seconds
 
+    @property
+    def last_error(self) -> ApiError | None:
+        """Why the call that was asked last is to be asked again."""
+        return self.cut_off[1] if self.cut_off else None
+
     def answers(self, calls: Iterable[Call]) -> Iterator[Outcome]:
         """Ask until the calls or the turn end: then no wait goes on, and calls without an outcome are left.
 
+        A call that fails is an outcome after :attr:`set_aside` seconds.
+
         :raises FatalError: nothing more will work.
-        :raises RetriableError: a call still fails at its budget's end, or is to be sent much later.
+        :raises RetriableError: a call is to be sent much later.
         """
-        with Pipeline(self.client, self._noted(calls)) as pipeline:
+        return self._answers(calls, self.set_aside)
+
+    def _answers(self, calls: Iterable[Call], set_aside: float | None) -> Iterator[Outcome]:
+        with Pipeline(self.client, self._noted(calls), set_aside=set_aside) as pipeline:
             alarm = threading.Timer(max(0.0, self._began + self.seconds - time.monotonic()), pipeline.close)
             alarm.daemon = True
             alarm.start()
@@ -75,25 +96,27 @@ class Turn:
                 yield from pipeline
             finally:
                 alarm.cancel()
-                self.wait_left = pipeline.wait_left
+                self.wait_left, self.cut_off = pipeline.wait_left, pipeline.cut_off or self.cut_off
 
     def _noted(self, calls: Iterable[Call]) -> Iterator[Call]:
         for call in calls:
             self.endpoints.add(call.endpoint.path)
             yield call
 
-    def answer(self, call: Call) -> Answer:
+    def answer(self, call: Call, *, set_aside: float | None = None) -> Answer:
         """Ask one call.
 
+        :param set_aside: seconds for which it is asked again where it fails; None: for the client's budget.
         :raises RefusedError: it is refused.
+        :raises RetriableError: it still failed then.
         :raises UnansweredError: the API kept failing until the turn's end.
         """
-        for outcome in self.answers([call]):
+        for outcome in self._answers([call], set_aside):
             if outcome.error is not None:
                 raise outcome.error
             if outcome.answer is not None:
                 return outcome.answer
-        raise UnansweredError(call.path, self.usage())
+        raise UnansweredError(call.path, self.usage(), self.last_error)
 
     def progress(self, what: str, done: int, total: int, before: int = 0) -> None:
         """Log what is done, what is left and the expected end, at most every :data:`PROGRESS_SECONDS`.

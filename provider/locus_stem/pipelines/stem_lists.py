@@ -12,13 +12,14 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from locus_stem.api.errors import RefusedError, StemNoResults
+from locus_stem.api.errors import RefusedError, RetriableError, StemNoResults
 from locus_stem.api.stem import Paging, StemEndpoints
 from locus_stem.pipelines.plan import NothingAllowedError
 from locus_stem.pipelines.slot import UnansweredError
 from locus_stem.tables.counts import LoadCounts, summed
 from locus_stem.tables.coverage import Fetch, last_fetches, record_fetches
 from locus_stem.tables.objects import load_objects
+from locus_stem.tables.schemas import snake_case
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,6 +37,8 @@ CLIENTS, SITES, COVERAGE = "stem_clients", "stem_sites", "coverage"
 #: The entity type and id of the listing of all clients.
 ACCOUNT = ("account", "")
 GONE = "the API no longer lists it"
+#: Seconds for which a page of a client's sites is asked for again where that fails.
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ class Listed:
 def refresh_sites(lake: Lake, today: date, turn: Turn) -> tuple[int, dict[str, LoadCounts]]:
     """Fetch the clients and each client's sites where that has not been done today, or was refused, and load them.
 
+    A client whose list fails while others' are answered counts as refused: its sites are asked for by the next run.
+
     :return: clients that are left for a next turn; rows by table.
     :raises NothingAllowedError: the API refuses to list the clients, or the sites of any of them.
     :raises UnansweredError: the whole turn has brought nothing.
@@ -70,6 +75,7 @@ def refresh_sites(lake: Lake, today: date, turn: Turn) -> tuple[int, dict[str, L
     due = [client for client, fetch in known.items() if not fetch or fetch.skipped or fetch.day < today]
     objects: list[dict[str, Any]] = []
     refused: dict[str, str] = {}
+    failing: dict[str, RetriableError] = {}
     done: list[str] = []
     try:
         for client in due:
@@ -77,7 +83,11 @@ def refresh_sites(lake: Lake, today: date, turn: Turn) -> tuple[int, dict[str, L
                 break
             try:
                 call = StemEndpoints.get_client_sites.request(client_id=client)
-                objects += [{**one, "client_id": client} for one in _pages(call, turn)]
+                objects += [_of_client(client, one) for one in _pages(call, turn, PATIENCE)]
+            except RetriableError as error:
+                log.warning("client %s: its sites are not to be had: %s", client, error)
+                failing[client] = error
+                continue
             except RefusedError as error:
                 log.warning("client %s: its sites are refused: %s", client, error)
                 refused[client] = str(error)
@@ -87,6 +97,10 @@ def refresh_sites(lake: Lake, today: date, turn: Turn) -> tuple[int, dict[str, L
                 break
             done.append(client)
             turn.progress("lists of sites", len(done), len(due))
+        if failing and not done and not any(_is_answered_today(fetch, today) for fetch in known.values()):
+            raise next(iter(failing.values()))
+        refused |= {client: f"no usable answer: {error}" for client, error in failing.items()}
+        done += failing
     finally:
         loaded = _load_sites(lake, objects, [client for client in done if client not in refused], today)
         fetched = [Fetch("client", client, today, refused.get(client)) for client in done]
@@ -96,6 +110,18 @@ def refresh_sites(lake: Lake, today: date, turn: Turn) -> tuple[int, dict[str, L
             f"The API refuses to list the sites of any of the {len(listed)} clients: {next(iter(refused.values()))}"
         )
     return len(due) - len(done), counts
+
+
+def _is_answered_today(fetch: Fetch | None, today: date) -> bool:
+    return fetch is not None and not fetch.skipped and fetch.day >= today
+
+
+def _of_client(client: str, one: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a listed site as this client's, whichever client it names itself."""
+    return {
+        **{name: value for name, value in one.items() if snake_case(name) != "client_id"},
+        "client_id": client,
+    }
 
 
 def listed_sites(lake: Lake) -> Listed:
@@ -171,16 +197,18 @@ def _listed(lake: Lake, table: str) -> set[str]:
     return set(known) - gone
 
 
-def _pages(call: Call, turn: Turn) -> list[dict[str, Any]]:
+def _pages(call: Call, turn: Turn, patience: float | None = None) -> list[dict[str, Any]]:
     """Ask for all pages of a list.
 
+    :param patience: seconds for which a page is asked for again where it fails; None: the client's budget.
     :raises RefusedError: the list is refused.
+    :raises RetriableError: it still failed then, or doesn't end.
     :raises UnansweredError: the API kept failing until the turn's end.
     """
     paging, found = Paging(call), list[dict[str, Any]]()
     while paging.call is not None:
         try:
-            page = turn.answer(paging.call).payload
+            page = turn.answer(paging.call, set_aside=patience).payload
         except StemNoResults:
             break
         found += paging.take(page)
@@ -188,4 +216,4 @@ def _pages(call: Call, turn: Turn) -> list[dict[str, Any]]:
 
 
 def _ids(objects: Iterable[Mapping[str, Any]]) -> set[str]:
-    return {str(one["id"]) for one in objects if one.get("id") is not None}
+    return {str(one["id"]) for one in objects if isinstance(one.get("id"), str | int)}

@@ -28,12 +28,15 @@ FILE = "recorded.bin.gz"
 class RecordedDay:
     """96 slots of one channel.
 
-    ``cumulated[n]`` is the sum of the first n values; ``highest`` and ``lowest`` are in 1/15 quanta.
+    ``cumulated[n]`` is the sum of the first n values; ``highs`` and ``lows`` are each slot's extremes, ``highest`` and
+    ``lowest`` the day's, in 1/15 quanta.
     """
 
     values: Sequence[int]
     slopes: Sequence[int]
     cumulated: Sequence[int]
+    highs: Sequence[int]
+    lows: Sequence[int]
     highest: int
     lowest: int
 
@@ -46,13 +49,9 @@ class RecordedDay:
             after = values[slot + 1] - values[slot]
             if before * after > 0:
                 slopes[slot] = min(before, after) if before > 0 else max(before, after)
-        return cls(
-            values=values,
-            slopes=slopes,
-            cumulated=[0, *accumulate(values)],
-            highest=max(15 * value + 7 * abs(slope) for value, slope in zip(values, slopes, strict=True)),
-            lowest=min(15 * value - 7 * abs(slope) for value, slope in zip(values, slopes, strict=True)),
-        )
+        highs = [15 * value + 7 * abs(slope) for value, slope in zip(values, slopes, strict=True)]
+        lows = [15 * value - 7 * abs(slope) for value, slope in zip(values, slopes, strict=True)]
+        return cls(values, slopes, [0, *accumulate(values)], highs, lows, max(highs), min(lows))
 
     def scaled(self, permille: Sequence[int]) -> RecordedDay:
         """Return the day with each slot's value multiplied by its own factor, in thousandths."""

@@ -212,14 +212,10 @@ class Series:
 
 def extremes_of(day: RecordedDay, edges: Sequence[int]) -> tuple[int, int]:
     """Highest and lowest minute of the slots [edges[0], edges[1]), [edges[2], edges[3]), …."""
-    highest: int | None = None
-    lowest: int | None = None
-    values, slopes = day.values, day.slopes
-    for first, after in zip(edges[::2], edges[1::2], strict=True):
-        for slot in range(first, after):
-            base, swing = 15 * values[slot], 7 * abs(slopes[slot])
-            highest = base + swing if highest is None else max(highest, base + swing)
-            lowest = base - swing if lowest is None else min(lowest, base - swing)
-    assert highest is not None  # noqa: S101  # the caller counted slots
-    assert lowest is not None  # noqa: S101
-    return highest, lowest
+    if len(edges) == 2:
+        first, after = edges
+        return max(day.highs[first:after]), min(day.lows[first:after])
+    pairs = list(zip(edges[::2], edges[1::2], strict=True))
+    highs = [high for first, after in pairs for high in day.highs[first:after]]
+    lows = [low for first, after in pairs for low in day.lows[first:after]]
+    return max(highs), min(lows)

@@ -13,13 +13,13 @@ from airflow.providers.common.compat.sdk import (
     BaseSensorOperator,
     PokeReturnValue,
     conf,
-    mask_secret,
 )
 
 from locus_stem import pools
 from locus_stem.api.client import LocusClient, StemClient
 from locus_stem.api.errors import LocusStemError
 from locus_stem.hooks.locus import LocusHook
+from locus_stem.hooks.masking import mask
 from locus_stem.hooks.stem import StemHook
 from locus_stem.operators.vendor_pool import VendorPool
 from locus_stem.sensors.streak import leave_for_the_next_look, left_by_the_last_look
@@ -210,7 +210,7 @@ class LocusSensor(WaitSensor):
 
     def client(self) -> LocusClient:
         """Open a client."""
-        return LocusClient(self._hook().credentials, on_token=mask_secret, budget_seconds=0.0)
+        return LocusClient(self._hook().credentials, on_token=mask, budget_seconds=0.0)
 
     def account_partner(self) -> int:
         """Give the connection's partner."""

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +18,18 @@ import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
 
+from locus_stem.tables.storage_failures import storage_failures
+
 if TYPE_CHECKING:
     from datetime import datetime
 
     from locus_stem.tables.lake import Lake
 
-__all__ = ["BatchStaging", "Staging", "StagingError", "remove_abandoned", "remove_staging"]
+__all__ = ["BatchStaging", "Staging", "StagingError", "oldest_staged", "remove_abandoned", "remove_staging"]
 
 FOLDER = "_staging"
+#: The file that describes a plan, and without which nothing of it is read.
+PLAN = "plan.json"
 # Row groups of about one entity's month let a load read some entities of a part without the others.
 ROW_GROUP_ROWS = 65_536
 
@@ -80,12 +85,16 @@ class Staging:
             raise self._unseen(name) from error
 
     def remove(self) -> None:
-        """Delete everything of the plan; nothing is fine too."""
+        """Delete everything of the plan; nothing is fine too.
+
+        Its description goes first: whoever is killed in between leaves nothing that could be taken for a whole plan.
+        """
         filesystem, base = self.lake.filesystem()
-        try:
-            filesystem.delete_dir(f"{base}/{self._folder()}")
-        except FileNotFoundError:
-            return
+        with storage_failures(self.lake.uri):
+            with suppress(FileNotFoundError):
+                filesystem.delete_file(f"{base}/{self._folder()}/{PLAN}")
+            with suppress(FileNotFoundError):
+                filesystem.delete_dir(f"{base}/{self._folder()}")
 
     def _folder(self) -> str:
         return f"{FOLDER}/{_safe(self.plan_id)}"
@@ -123,6 +132,14 @@ def remove_abandoned(lake: Lake, before: datetime) -> dict[str, int]:
             Staging(lake, info.base_name).remove()
             removed[info.base_name] = sum(one.size or 0 for one in files)
     return removed
+
+
+def oldest_staged(lake: Lake) -> datetime | None:
+    """Return when the oldest file of all staging was written, None without any: no answer in it is older."""
+    filesystem, base = lake.filesystem()
+    selector = pyarrow.fs.FileSelector(f"{base}/{FOLDER}", recursive=True, allow_not_found=True)
+    held = [one for one in filesystem.get_file_info(selector) if one.type == pyarrow.fs.FileType.File]
+    return min((one.mtime for one in held if one.mtime is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +182,13 @@ class BatchStaging:
 
     def _manifest_paths(self) -> list[str]:
         filesystem, base = self.staging.lake.filesystem()
-        plan = filesystem.get_file_info(
-            pyarrow.fs.FileSelector(f"{base}/{self.staging._folder()}", allow_not_found=True)
-        )
-        if not plan:
-            raise self.staging._unseen(f"batch {self.number}")
         batch = filesystem.get_file_info(
             pyarrow.fs.FileSelector(f"{base}/{self._folder()}", allow_not_found=True)
         )
+        if not batch:  # only then is the plan's folder looked at, which may hold a thousand batches
+            plan = pyarrow.fs.FileSelector(f"{base}/{self.staging._folder()}", allow_not_found=True)
+            if not filesystem.get_file_info(plan):
+                raise self.staging._unseen(f"batch {self.number}")
         return sorted(info.path for info in batch if re.fullmatch(r"manifest-\d+-\w+\.json", info.base_name))
 
     def _folder(self) -> str:
@@ -195,8 +211,14 @@ def _write(lake: Lake, path: str, content: bytes | pa.Buffer) -> None:
         with filesystem.open_output_stream(target) as stream:
             stream.write(content)
         return
-    filesystem.create_dir(target.rsplit("/", 1)[0])
     temporary = f"{target}.{uuid.uuid4().hex[:8]}.tmp"
-    with filesystem.open_output_stream(temporary) as stream:
-        stream.write(content)
-    filesystem.move(temporary, target)
+    with storage_failures(lake.uri):
+        filesystem.create_dir(target.rsplit("/", 1)[0])
+        try:
+            with filesystem.open_output_stream(temporary) as stream:
+                stream.write(content)
+            filesystem.move(temporary, target)
+        except BaseException:
+            with suppress(OSError):  # half a file takes room, too
+                filesystem.delete_file(temporary)
+            raise

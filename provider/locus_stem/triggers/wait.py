@@ -8,13 +8,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import mask_secret
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from asgiref.sync import sync_to_async
 
 from locus_stem.api.client import AsyncLocusClient, AsyncStemClient
 from locus_stem.api.errors import LocusStemError, RateLimitedError
 from locus_stem.hooks.connection import defined_async, locus_credentials, partner_of, stem_credentials
+from locus_stem.hooks.masking import mask_async, secrets_of
 from locus_stem.triggers.gate import gate_of
 from locus_stem.waits.patience import judged
 from locus_stem.waits.wait import look_async
@@ -120,12 +119,12 @@ class LocusTrigger(WaitTrigger):
     async def credentials(self) -> LocusCredentials:
         """Read the connection."""
         credentials = locus_credentials(await defined_async(self.conn_id, "locus"))
-        await _mask(credentials.password, credentials.client_secret)
+        await mask_async(*secrets_of(credentials))
         return credentials
 
     def client(self, credentials: LocusCredentials) -> AsyncLocusClient:
         """Open a client."""
-        return AsyncLocusClient(credentials, on_token=mask_secret, budget_seconds=0.0)
+        return AsyncLocusClient(credentials, on_token=mask_async, budget_seconds=0.0)
 
 
 class StemTrigger(WaitTrigger):
@@ -134,14 +133,9 @@ class StemTrigger(WaitTrigger):
     async def credentials(self) -> StemCredentials:
         """Read the connection."""
         credentials = stem_credentials(await defined_async(self.conn_id, "stem"))
-        await _mask(credentials.api_key)
+        await mask_async(*secrets_of(credentials))
         return credentials
 
     def client(self, credentials: StemCredentials) -> AsyncStemClient:
         """Open a client."""
         return AsyncStemClient(credentials, budget_seconds=0.0)
-
-
-async def _mask(*secrets: str | None) -> None:
-    for secret in filter(None, secrets):
-        await sync_to_async(mask_secret)(secret)

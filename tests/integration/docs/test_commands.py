@@ -118,7 +118,7 @@ def test_what_is_exported_is_read(words, monkeypatch):
     monkeypatch.setenv(name, value)
     if name == "AIRFLOW__LOCUS_STEM__LAKE_URI":
         assert default_lake_uri() == value
-        assert Lake(value).delta_address("runs")[0] == f"{value}/runs"
+        assert Lake(value).table_uri("runs") == f"{value}/runs"
     elif name == "AIRFLOW__OPENLINEAGE__TRANSPORT":
         from airflow.providers.openlineage.conf import transport
 

@@ -31,13 +31,22 @@ def test_a_wrong_address_is_refused_with_what_is_wrong_and_what_is_allowed(uri, 
 
 
 def test_keys_in_the_address_are_refused_and_not_repeated():
-    with pytest.raises(LakeError, match="storage options") as caught:
+    with pytest.raises(LakeError, match=r"keys don.t belong into the address") as caught:
         Lake("s3://AKIA:very-secret@bucket/lake").check()
     assert "very-secret" not in str(caught.value)
 
 
-def test_storage_options_are_never_shown():
-    assert "very-secret" not in repr(Lake("s3://b/l", {"AWS_SECRET_ACCESS_KEY": "very-secret"}))
+def test_a_store_and_its_keys_are_never_shown(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
+    lake = Lake("s3://bucket/lake")
+    assert lake.delta_address("runs")[1]["aws_secret_access_key"] == "very-secret"
+    assert "very-secret" not in repr(lake) + repr(lake.store) + str(lake.store)
+
+
+def test_a_connection_in_the_address_is_airflows_to_find():
+    with pytest.raises(LakeError, match=r"lake s3://bucket/lake: the connection 'aws_default'.*open_lake"):
+        Lake("s3://aws_default@bucket/lake")
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):

@@ -1,0 +1,70 @@
+"""A secret in all the forms in which a text can hold it, and a text without it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from base64 import b64encode
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+HIDDEN = "***"
+#: From so many of its first characters on the beginning of a secret is hidden too: texts are cut off anywhere.
+SHORTEST_BEGINNING = 8
+
+
+def spellings(secrets: Iterable[str | None]) -> tuple[str, ...]:
+    """Give secrets as they can stand in a text, the longest first.
+
+    As they are, in a form, a URL, JSON, HTML, in what Python shows of a text or of bytes, and read as Latin-1.
+    """
+    found = {spelling for secret in secrets if secret for spelling in _of(secret)}
+    return tuple(sorted(found, key=lambda spelling: (-len(spelling), spelling)))
+
+
+def basic(user: str | None, password: str | None) -> tuple[str, ...]:
+    """Give a login as the header of basic authentication holds it, in either encoding; none without a password."""
+    login = f"{user or ''}:{password}"
+    return tuple(
+        b64encode(login.encode(code, "replace")).decode() for code in ("utf-8", "latin-1") if password
+    )
+
+
+def scrubbed(text: str, secrets: Iterable[str | None]) -> str:
+    """Take secrets out of a text in every spelling, and their beginnings where a text holds no more of them."""
+    spelled = spellings(secrets)
+    if not spelled:
+        return text
+    text = re.sub("|".join(map(re.escape, spelled)), HIDDEN, text, flags=re.IGNORECASE)
+    return _without_beginnings(text, spelled)
+
+
+def _of(secret: str) -> Iterator[str]:
+    sent = secret.encode(errors="replace")
+    escaped = quote(sent), quote(sent, safe=""), quote_plus(sent)
+    yield from (secret, *escaped, *(re.sub("%..", lambda found: found[0].lower(), one) for one in escaped))
+    yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+    yield html.escape(secret)
+    yield from (repr(secret)[1:-1], repr(sent)[2:-1], sent.decode("latin-1"))
+
+
+def _without_beginnings(text: str, spelled: tuple[str, ...]) -> str:
+    least = re.compile("|".join(re.escape(one[:SHORTEST_BEGINNING]) for one in spelled), re.IGNORECASE)
+    pieces, at = [], 0
+    while (found := least.search(text, at)) is not None:
+        pieces += [text[at : found.start()], HIDDEN]
+        at = max(found.end(), found.start() + max(_alike(text, found.start(), one) for one in spelled))
+    return "".join([*pieces, text[at:]])
+
+
+def _alike(text: str, start: int, secret: str) -> int:
+    """Count the characters from a place in a text on that are those of a secret."""
+    held = text[start : start + len(secret)].lower()
+    return next(
+        (n for n, (one, other) in enumerate(zip(held, secret.lower(), strict=False)) if one != other),
+        len(held),
+    )

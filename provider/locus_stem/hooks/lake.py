@@ -1,0 +1,180 @@
+"""From a lake's address, and the Airflow connection that it may name, to the lake; keys are looked up in the task."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowException, BaseHook
+
+from locus_stem.api.errors import ConfigurationError
+from locus_stem.config import default_lake_uri
+from locus_stem.hooks.connection import defined
+from locus_stem.hooks.masking import mask
+from locus_stem.tables.address import LakeAddress, LakeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow.providers.common.compat.sdk import Connection
+
+    from locus_stem.tables.lake import Lake, Store
+
+__all__ = ["open_lake"]
+
+#: Types of connection that each kind of address may name; the first is the usual one.
+TYPES: Mapping[str, tuple[str, ...]] = {
+    "s3": ("aws",),
+    "gs": ("google_cloud_platform",),
+    "abfss": ("wasb", "adls"),
+}
+GOOGLE_SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
+
+
+def open_lake(uri: str | None = None) -> Lake:
+    """Open a lake in a task: ``open_lake().read("coverage")``.
+
+    Its keys are those of the connection that the address names, ``s3://aws_default@bucket/lake``, else the
+    environment's own. They are masked in logs, and renewed while the lake is used where they end; the lake's ``uri``
+    doesn't name the connection.
+
+    :param uri: its address; None: ``[locus_stem] lake_uri``.
+    :raises LakeError: the address or its connection is wrong, or a package is missing; the message says which.
+    """
+    from locus_stem.tables.environment_keys import environment_keys
+    from locus_stem.tables.lake import Lake
+    from locus_stem.tables.stores import environment_store
+
+    address = LakeAddress.parse(uri or default_lake_uri())
+    if address.scheme == "file":
+        return Lake(address.uri)
+    if address.conn_id is None:
+        mask(*environment_keys(os.environ))
+        return Lake(address.uri, environment_store(address, mask))
+    return Lake(address.uri, _store(address, _connection(address, address.conn_id)))
+
+
+def _connection(address: LakeAddress, conn_id: str) -> Connection:
+    types = TYPES[address.scheme]
+    try:
+        connection = defined(BaseHook(), conn_id, types[0])
+    except ConfigurationError as error:
+        raise LakeError(f"lake {address.uri}: {error}") from error
+    if connection.conn_type not in types:
+        raise LakeError(
+            f"lake {address.uri}: connection {conn_id!r} is of type {connection.conn_type!r}; type "
+            f"{' or '.join(map(repr, types))} is needed"
+        )
+    return connection
+
+
+def _store(address: LakeAddress, connection: Connection) -> Store:
+    label = f"connection {connection.conn_id!r}"
+    make: Callable[..., Store] = {"s3": _s3, "gs": _google, "abfss": _azure}[address.scheme]
+    try:
+        return make(address, connection, label)
+    except LakeError:
+        raise
+    except (AirflowException, NotImplementedError, TypeError, ValueError) as error:
+        raise LakeError(f"lake {address.uri}: {label} can't be used: {error}") from error
+
+
+def _s3(address: LakeAddress, connection: Connection, label: str) -> Store:
+    """Let Airflow's Amazon provider read the connection: keys, profiles and roles, in whichever way it takes them."""
+    try:
+        from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+    except ImportError as error:
+        raise LakeError(
+            f"lake {address.uri}: {label} needs Airflow's Amazon provider: pip install "
+            "'airflow-provider-locus-stem[s3]'"
+        ) from error
+    from locus_stem.tables.s3 import S3Store
+
+    hook: AwsGenericHook[Any] = AwsGenericHook(aws_conn_id=connection.conn_id, client_type="s3")
+    fields = hook.conn_config
+    if fields.verify not in {None, True}:
+        raise LakeError(
+            f"lake {address.uri}: field verify (in extra) of {label} can't be kept to: certificates are checked, "
+            "against the authorities that the machine trusts; add yours there"
+        )
+    if (fields.botocore_config and fields.botocore_config.signature_version) is not None:
+        raise LakeError(f"lake {address.uri}: {label} can't have another signature_version than S3's own, v4")
+    s3 = (fields.botocore_config and getattr(fields.botocore_config, "s3", None)) or {}
+    allow_http = fields.extra_config.get("allow_http")
+    return S3Store(
+        address,
+        lambda: hook.get_session(region_name=fields.region_name),
+        label=label,
+        region=fields.region_name,
+        endpoint=fields.get_service_endpoint_url("s3"),
+        virtual=s3["addressing_style"] == "virtual" if "addressing_style" in s3 else None,
+        allow_http=None if allow_http is None else str(allow_http).lower() == "true",
+        mask=mask,
+    )
+
+
+def _google(address: LakeAddress, connection: Connection, label: str) -> Store:
+    from locus_stem.tables.stores import google_store
+
+    extra = _extra(connection)
+    given, path = extra.get("keyfile_dict"), extra.get("key_path")
+    key = (json.loads(given) if isinstance(given, str) and given else given) or path
+    if not key:
+        raise LakeError(
+            f"lake {address.uri}: {label} has neither keyfile_dict nor key_path in extra; leave the connection out of "
+            "the address where the environment has keys"
+        )
+
+    def token() -> Any:
+        try:
+            from google.auth.transport.requests import Request
+            from google.oauth2.service_account import Credentials
+        except ImportError as error:
+            raise LakeError(
+                f"lake {address.uri}: {label} needs Airflow's Google provider: "
+                "pip install apache-airflow-providers-google"
+            ) from error
+        make = (
+            Credentials.from_service_account_file
+            if isinstance(key, str)
+            else Credentials.from_service_account_info
+        )
+        found = make(key, scopes=[GOOGLE_SCOPE])
+        found.refresh(Request())
+        mask(found.token)
+        return found
+
+    return google_store(address, key, token)
+
+
+def _azure(address: LakeAddress, connection: Connection, label: str) -> Store:
+    from locus_stem.tables.stores import azure_store
+
+    extra, password = _extra(connection), connection.password
+    keys: dict[str, str | None]
+    if extra.get("tenant_id"):
+        keys = {
+            "tenant_id": extra["tenant_id"],
+            "client_id": connection.login,
+            "client_secret": password,
+        }
+    elif extra.get("sas_token"):
+        keys = {"sas_token": str(extra["sas_token"]).rpartition("?")[2]}
+    else:
+        keys = {"account_key": password or extra.get("shared_access_key")}
+    if missing := [name for name, value in keys.items() if not value]:
+        raise LakeError(
+            f"lake {address.uri}: {label} lacks {', '.join(missing)}: it needs the account's key as password, or "
+            "sas_token in extra, or tenant_id in extra with login and password of an application"
+        )
+    found = {name: str(value) for name, value in keys.items()}
+    for name in {"account_key", "sas_token", "client_secret"} & found.keys():
+        mask(found[name])
+    return azure_store(address, found)
+
+
+def _extra(connection: Connection) -> dict[str, Any]:
+    """Give the extra's fields, without the prefix that older forms gave them."""
+    fields: dict[str, Any] = json.loads(connection.extra or "{}")
+    return {name.rpartition("__")[2]: value for name, value in fields.items()}

@@ -1,0 +1,85 @@
+"""What a failing file system means: what it says, in Arrow's words or Delta's, whether it may pass, and what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from deltalake.exceptions import DeltaError
+
+from locus_stem.tables.lake import LakeError, LakeUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["storage_failure", "storage_failures"]
+
+#: Nothing fits any more; files that are deleted make room.
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+#: Somebody must change the folder or its mount.
+CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+#: Disks and network file systems that fail, for a while or for good.
+BROKEN = {
+    errno.EIO,
+    errno.ESTALE,
+    errno.ENOTCONN,
+    errno.ENODEV,
+    errno.ENXIO,
+    errno.EHOSTDOWN,
+    errno.ETIMEDOUT,
+}
+
+#: How Rust and Arrow write the number of an error.
+NUMBER = re.compile(r"os error (\d+)|errno (\d+)|Os \{ code: (\d+)")
+
+
+def storage_failure(uri: str, error: BaseException) -> LakeError | LakeUnavailableError | None:
+    """Say what the failure of a file system means for a lake; None: it is another error.
+
+    :param uri: the lake's address.
+    """
+    if isinstance(error, (LakeError, LakeUnavailableError)):
+        return None
+    number = error.errno if isinstance(error, OSError) and error.errno is not None else _number(str(error))
+    if number in FULL:
+        return LakeUnavailableError(
+            f"lake {uri}: no space is left ({os.strerror(number)}). What is loaded and staged stays as it is: make "
+            "room (lake_maintenance deletes old versions), then the task's next try, or the task when it is cleared, "
+            "goes on where it stopped"
+        )
+    if number in CLOSED:
+        return LakeError(
+            f"lake {uri}: it can't be written to ({os.strerror(number)}). Give this machine write access, or mount "
+            "the folder for writing; then clear the task: it goes on where it stopped"
+        )
+    if number in BROKEN:
+        return LakeUnavailableError(
+            f"lake {uri}: the storage fails ({os.strerror(number)}). What is loaded and staged stays as it is: the "
+            "task's next try, or the task when it is cleared, goes on where it stopped"
+        )
+    return None
+
+
+@contextmanager
+def storage_failures(uri: str) -> Iterator[None]:
+    """Let failures of the file system be errors that name the lake and what to do.
+
+    :raises LakeError: it is closed to this machine.
+    :raises LakeUnavailableError: it is full, or fails; later it may work.
+    """
+    try:
+        yield
+    except (OSError, DeltaError, pa.ArrowException) as error:
+        meant = storage_failure(uri, error)
+        if meant is None:
+            raise
+        raise meant from error
+
+
+def _number(text: str) -> int | None:
+    found = NUMBER.search(text)
+    return int(next(group for group in found.groups() if group)) if found else None

@@ -1,0 +1,126 @@
+"""Which store a lake's address means, and those of Google and Azure, which no test has reached."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.fs
+
+from locus_stem.tables.address import LakeError, LakeUnavailableError
+from locus_stem.tables.s3 import S3Store, environment_session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from locus_stem.tables.address import LakeAddress
+    from locus_stem.tables.lake import Store
+
+__all__ = ["OtherStore", "azure_store", "environment_store", "google_store"]
+
+#: What the stores answer where the address or the keys are wrong; anything else may pass.
+FINAL_MARKS = (
+    "NO_SUCH",
+    "NOSUCH",
+    "NOT_FOUND",
+    "NOT FOUND",
+    "ACCESS_DENIED",
+    "ACCESS DENIED",
+    "FORBIDDEN",
+    "INVALID",
+    "UNAUTHENTICATED",
+    "AUTHENTICATIONFAILED",
+    "CREDENTIALS",
+    "HTTP STATUS 40",
+)
+
+
+def environment_store(address: LakeAddress, mask: Callable[[str], None] | None = None) -> Store:
+    """Give the store of an address that names no connection: its keys are the environment's.
+
+    :param mask: is told each secret before it is used
+    """
+    if address.scheme == "s3":
+        return S3Store(address, lambda: environment_session(address), mask=mask)
+    return OtherStore(address, dict, lambda: pyarrow.fs.FileSystem.from_uri(address.uri)[0])
+
+
+class OtherStore:
+    """A store whose engines are told of keys by options, or find them by chains of their own.
+
+    :param address: the lake's
+    :param delta_options: gives deltalake's storage options
+    :param filesystem: gives pyarrow's file system
+    """
+
+    def __init__(
+        self,
+        address: LakeAddress,
+        delta_options: Callable[[], dict[str, str]],
+        filesystem: Callable[[], pyarrow.fs.FileSystem],
+    ) -> None:
+        self.address, self._delta_options, self._filesystem = address, delta_options, filesystem
+
+    def delta_options(self) -> dict[str, str]:
+        """Give deltalake's storage options."""
+        return self._delta_options()
+
+    def filesystem(self) -> pyarrow.fs.FileSystem:
+        """Give pyarrow's file system."""
+        return self._filesystem()
+
+    def check(self) -> None:
+        """Write a probe, look for a table, and remove the probe; see :class:`locus_stem.tables.lake.Store`."""
+        from deltalake import DeltaTable
+
+        name = f".probe-{uuid.uuid4().hex}"
+        probe = f"{self.address.place.split('@')[0]}{self.address.path}/{name}"
+        try:
+            filesystem = self.filesystem()
+            with filesystem.open_output_stream(probe) as stream:
+                stream.write(b"probe")
+            DeltaTable.is_deltatable(f"{self.address.uri}/{name}", self.delta_options())
+            filesystem.delete_file(probe)
+        except (OSError, pa.ArrowException) as error:
+            if any(mark in str(error).upper() for mark in FINAL_MARKS):
+                raise LakeError(
+                    f"lake {self.address.uri}: a file can't be written and removed there ({error}); correct the "
+                    "address, or give its keys the right to list, read, write and delete"
+                ) from error
+            raise LakeUnavailableError(
+                f"lake {self.address.uri}: the storage doesn't answer as it should ({error})"
+            ) from error
+
+
+def google_store(address: LakeAddress, key: Mapping[str, Any] | str, token: Callable[[], Any]) -> OtherStore:
+    """Give the store of a Google service account.
+
+    :param key: its key, as JSON has it, or the path of the key's file
+    :param token: gives google-auth's credentials with a token that is fresh
+    """
+    import json
+
+    def options() -> dict[str, str]:
+        if isinstance(key, str):
+            return {"google_service_account": key}
+        return {"google_service_account_key": json.dumps(dict(key))}
+
+    def filesystem() -> pyarrow.fs.FileSystem:
+        fresh = token()
+        return pyarrow.fs.GcsFileSystem(access_token=fresh.token, credential_token_expiration=fresh.expiry)
+
+    return OtherStore(address, options, filesystem)
+
+
+def azure_store(address: LakeAddress, keys: Mapping[str, str]) -> OtherStore:
+    """Give the store of an Azure account.
+
+    :param keys: of ``account_key``, ``sas_token``, or ``tenant_id`` with ``client_id`` and ``client_secret``
+    """
+    account = address.place.partition("@")[2].partition(".")[0]
+    options = {
+        "azure_storage_account_name": account,
+        **{f"azure_storage_{name}": value for name, value in keys.items()},
+    }
+    return OtherStore(address, lambda: options, lambda: pyarrow.fs.AzureFileSystem(account, **keys))

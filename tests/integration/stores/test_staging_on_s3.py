@@ -1,0 +1,141 @@
+"""Staging in S3: an extract that dies goes on where it stopped, and its requests to the store stay few."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from datetime import UTC, date, datetime
+
+import pyarrow as pa
+import pytest
+
+from locus_stem.api.client import LocusClient
+from locus_stem.api.credentials import LocusCredentials
+from locus_stem.demo import compare
+from locus_stem.pipelines.extract import extract_batch
+from locus_stem.pipelines.load import load_backfill
+from locus_stem.pipelines.plan import plan_daily_backfill
+from locus_stem.pipelines.slot import Turn
+from locus_stem.planning.backfill import DataRequest
+from locus_stem.sandbox.fleet import Fleet
+from locus_stem.sandbox.options import Options
+from locus_stem.sandbox.server import Server
+from locus_stem.tables.lake import Lake
+from locus_stem.tables.staging import Staging, StagingError, remove_staging
+
+PLANNED = 11
+NOW = datetime(2025, 10, 27, 18, 20, tzinfo=UTC)
+OWNER = {"dag_id": "backfill", "run_id": "test", "task_id": "extract", "map_index": 0, "try_number": 1}
+EXTRACTOR = """
+import sys
+from locus_stem.pipelines import extract
+extract.PART_SECONDS = 0.0  # a part for each answer
+from test_staging_on_s3 import client, extracted
+from locus_stem.tables.lake import Lake
+from locus_stem.tables.staging import Staging
+lake = Lake(sys.argv[1])
+extracted(lake, Staging.at(lake, sys.argv[2]), 0, sys.argv[3])
+"""
+
+
+def client(url):
+    return LocusClient(
+        LocusCredentials(host=url, grant_type="bearer", password="sandbox-token", partner_id=1, label="locus")
+    )
+
+
+def extracted(lake, staging, number, url):
+    requests = [DataRequest.from_json(item) for item in staging.read_json(f"batch-{number:04d}.json")]
+    with client(url) as api:
+        assert extract_batch(requests, staging.batch(number), Turn(api), OWNER) == 0
+
+
+@pytest.fixture
+def server():
+    with Server(Fleet(sites=12, now=NOW), Options(latency_ms=150)) as running:
+        yield running
+
+
+@pytest.fixture
+def planned(store, bucket, environment, server):
+    """A lake and a plan in it: of the twelve sites one measures nothing."""
+    lake = Lake(f"s3://{bucket}/lake")
+    lake.check()
+    with client(server.url) as api:
+        plan = plan_daily_backfill(
+            lake,
+            {"start": "2025-10-20", "end": "2025-10-27"},
+            1,
+            "backfill-test",
+            date(2025, 10, 26),
+            Turn(api),
+            scheduled=False,
+        )
+    assert len(plan.batches) == 1
+    return lake, Staging.at(lake, plan.staging)
+
+
+def asked(server):
+    return [served.path for served in server.log if served.path.endswith("/data")]
+
+
+def test_an_extract_that_is_killed_goes_on_from_staging_and_asks_at_most_what_it_hadnt_written(
+    store, bucket, planned, server
+):
+    lake, staging = planned
+    with subprocess.Popen(
+        [sys.executable, "-c", EXTRACTOR, lake.uri, staging.uri, server.url],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), *sys.path])},  # noqa: PTH120
+    ) as process:
+        while len(asked(server)) < 6:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    written, before = len(staging.batch(0).manifests()), len(asked(server))
+    assert 0 < written <= before < PLANNED
+    with pytest.raises(Exception, match="lacks"):
+        load_backfill(lake, staging)
+    extracted(lake, staging, 0, server.url)
+    assert len(set(asked(server))) == PLANNED
+    assert len(asked(server)) <= PLANNED + before - written + 1  # it may have asked as it died
+    load_backfill(lake, staging)
+    span = compare.Loaded("site", "hourly", date(2025, 10, 20), date(2025, 10, 27), NOW)
+    assert [d.examples for d in compare.measurements(lake, server.fleet, [span])] == [[]]
+    remove_staging(lake, "backfill-test")
+    assert [key for key in store.keys(bucket, "lake/_staging/") if not key.endswith("/")] == []
+
+
+def test_requests_of_a_batch_to_the_store_are_as_many_as_its_parts(store, bucket, environment):
+    """Each part is two puts and a look, however many there are, and however many batches stand beside it."""
+    lake = Lake(f"s3://{bucket}/lake")
+    rows = pa.table({"entity_id": pa.array([1], pa.int64())})
+    staging = Staging(lake, "plan")
+
+    def cost(batch, parts):
+        began = len(store.requests())
+        for _ in range(parts):
+            staging.batch(batch).commit_part(rows, {})
+        return Counter(request["method"] for request in store.requests()[began:])
+
+    for number in range(30):
+        staging.write_json(f"batch-{number:04d}.json", [])
+        staging.batch(number).commit_part(rows, {})
+    assert cost(0, 1) == {"PUT": 2, "GET": 1}
+    assert cost(1, 20) == {"PUT": 40, "GET": 20}
+    began = len(store.requests())
+    for number in range(30):
+        staging.batch(number).manifests()
+    read = Counter(request["method"] for request in store.requests()[began:])
+    assert read == {"GET": 30 + 51, "HEAD": 51}  # a look for each batch, and each manifest
+
+
+def test_a_batch_without_a_plan_is_said_to_be_unseen(store, bucket, environment):
+    staging = Staging(Lake(f"s3://{bucket}/lake"), "plan")
+    with pytest.raises(StagingError, match="shared storage"):
+        staging.batch(0).manifests()
+    staging.write_json("plan.json", {})
+    assert staging.batch(0).manifests() == []

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from results import FOLDER, results
+
+from support import results as written
+
+DOCS = Path(__file__).parents[3] / "provider" / "docs"
+GOOD = {
+    "about": {"date": "2025-10-01", "python": "3.11.7", "airflow": "3.3.2"},
+    "columns": ["fault", "rows"],
+    "rows": [["429", 12]],
+}
+
+
+def shown(folder, held):
+    text = held if isinstance(held, str) else json.dumps(held)
+    (folder / "suite.json").write_text(text)
+    return results("suite", folder)
+
+
+def test_what_a_suite_writes_is_shown_facts_first_then_each_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(written, "FOLDER", tmp_path)
+    rows = [["429", 0.05, 1200, True, None], ["cut_off", 1 / 3, 0, False, "- `W_avg`\n2. *"]]
+    file = written.write_results(
+        "suite", ["fault", "rate", "rows", "exact", "note"], rows, sites_asked=24, seconds=61.25
+    )
+    about = json.loads(file.read_text())["about"]
+    text = results("suite", tmp_path)
+    facts, table = text.split("\n\n", 1)
+    assert facts == (
+        f"Run on {about['date']}; Python {about['python']}; Airflow {about['airflow']}; "
+        "sites asked: 24; seconds: 61.25."
+    )
+    cells = [line[4:].strip().removeprefix("-").strip() for line in table.splitlines()[4:]]
+    assert cells[:5] == ["fault", "rate", "rows", "exact", "note"]
+    assert cells[5:10] == [r"\ 429", r"\ 0.05", r"\ 1200", "yes", ""]
+    assert cells[10:] == ["cut_off", r"\ 0.333333", r"\ 0", "no", r"\ - ``W_avg`` 2. \*"]
+
+
+def test_a_suite_that_has_not_run_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match=r"there is no suite\.json: run the suite"):
+        results("suite", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [
+        ("{", "Expecting property name"),
+        ('{"about": NaN}', "NaN is no JSON"),
+        ([], "about, columns and rows"),
+        ({**GOOD, "more": 1}, "nothing else"),
+        ({**GOOD, "about": {"date": "2025-10-01"}}, "date, python, airflow"),
+        ({**GOOD, "about": {**GOOD["about"], "date": "yesterday"}}, "Invalid isoformat string"),
+        ({**GOOD, "about": {**GOOD["about"], "sites": []}}, "more than text and numbers"),
+        ({**GOOD, "columns": ["fault", "fault"]}, "each once"),
+        ({**GOOD, "columns": []}, "list of headings"),
+        ({**GOOD, "rows": []}, "one at least"),
+        ({**GOOD, "rows": [["429", 1], ["503"]]}, "row 2 has 1 values for 2 columns"),
+        ({**GOOD, "rows": [["429", {}]]}, "row 1 holds more than text"),
+    ],
+)
+def test_a_file_that_is_not_as_suites_write_it_is_named_with_what_is_wrong(tmp_path, held, words):
+    assert "429" in shown(tmp_path, GOOD)
+    with pytest.raises(ValueError, match=rf"(?s)suite\.json is no results file: .*{re.escape(words)}"):
+        shown(tmp_path, held)
+
+
+def test_every_results_file_stands_on_a_page_once():
+    pages = "\n".join(page.read_text() for page in DOCS.rglob("*.rst"))
+    named = re.findall(r"^ *\.\. results:: (\w+)$", pages, re.MULTILINE)
+    assert sorted(named) == sorted(path.stem for path in FOLDER.glob("*.json"))
