@@ -313,7 +313,7 @@ def scene(tmp_path_factory):
         running.callback(shows.kill)
         scene.airflow = AirflowProcess(home, DAGS, environment(scene, home))
         running.enter_context(scene.airflow)
-        # Airflow builds the API of its tasks at the first request, for which a busy machine takes longer than tasks wait
+        # Airflow builds its tasks' API at the first request; on a busy machine that takes longer than tasks wait
         httpx.get(f"{scene.airflow.url}/execution/health", timeout=300).raise_for_status()
         ended = threading.Event()
 
