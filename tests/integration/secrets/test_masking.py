@@ -65,6 +65,7 @@ def test_login_key_and_tokens_of_a_locus_connection_are_masked(connect, hostile,
         )
         (event,) = asyncio.run(fired(trigger))
         assert event.payload["status"] == "failed"
+        assert "HTTP 403" in event.payload["message"]
         assert secrets.in_text(pickle.dumps(event.payload)) == []
     held = [password, key, basic("solar", password), basic("app", key)]
     tokens = [canary.value for canary in secrets.canaries if canary.value not in held]
