@@ -319,7 +319,7 @@ def scene(tmp_path_factory):
 
         def watch() -> None:
             while not ended.wait(0.3):
-                scene.commands |= command_lines()
+                scene.commands = scene.commands | command_lines()  # a new set: the old one may be in use
 
         watching = threading.Thread(target=watch)
         watching.start()
