@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
+
+import httpx
 
 from locus_stem.demo import compare, compare_stem
 from locus_stem.demo.airflow_rest import FINISHED
@@ -260,9 +262,10 @@ class KilledAirflow:
         deadline = time.monotonic() + within
         while time.monotonic() < deadline:
             self.revive()
-            state = self.airflow.api("GET", f"/dags/{run.dag_id}/dagRuns/{run.run_id}")["state"]
-            if state in FINISHED:
-                return str(state)
+            with suppress(RuntimeError, httpx.TransportError):  # it has no database for a while
+                state = self.airflow.api("GET", f"/dags/{run.dag_id}/dagRuns/{run.run_id}")["state"]
+                if state in FINISHED:
+                    return str(state)
             time.sleep(0.5)
         raise AssertionError(f"{run.run_id}: not ended within {within:.0f} s\n{self.airflow.log_tail()}")
 
