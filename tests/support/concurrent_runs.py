@@ -136,7 +136,7 @@ def run_all_at_once(scene: Concurrent) -> dict[str, str]:
     scene.until("a quarter of the year", lambda: all(scene.asked(site) >= SLICES_A_YEAR for site in early))
     for place, site in enumerate(early):
         scene.revise(site, last - timedelta(days=60), last - timedelta(days=20), factor=1.25 + place)
-        scene.revise(site, last - timedelta(days=5), last - timedelta(days=2), withdraw=True)
+        scene.revise(site, last - timedelta(days=5), last - timedelta(days=2), withdraw=True, fields=["W"])
     ranges = {"range A": (70, 30), "range B": (45, 10)}
     for number, (name, (first, after)) in enumerate(ranges.items()):
         conf = {"start": f"{last - timedelta(days=first)}", "end": f"{last - timedelta(days=after)}"}
