@@ -24,7 +24,8 @@ def pairwise(cells: Sequence[Cell]) -> list[Cell]:
     """Choose cells greedily, in the given order: one for each fault and pipeline, at the rate that adds most.
 
     A fault and a pipeline make a pair of their own, so nothing smaller has all; where both rates add as much, it is the
-    one that waits less, then the one that was chosen less often. A pair of fault and rate that only one pipeline has is left to the whole matrix.
+    one that waits less, then the one that was chosen less often. A pair of fault and rate that only one pipeline has is
+    left to the whole matrix.
     """
     by_place: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
