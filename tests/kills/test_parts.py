@@ -68,7 +68,6 @@ def test_a_database_that_is_restarted_is_made_good(killed, how):
     now_dies(run)
     time.sleep(3)
     killed.database.start()
-    killed.revive()
     killed.end(run, "database" if how == "kill" else "database, stopped in order", "in the middle of extract")
 
 
