@@ -1,182 +1,133 @@
-"""A server that fails in many ways, and in each gives back every secret that it was sent: in bodies and headers."""
+"""A server that is the sandbox for all but one endpoint, whose answers are replaced by whatever bytes an evil makes."""
 
 from __future__ import annotations
 
-import gzip
-import json
-import ssl
+import http.client
+import socket
+import struct
 import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from socketserver import StreamRequestHandler, ThreadingTCPServer
+from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable
-    from typing import Self
-
-#: Behaviours by name; a path begins with ``/login/NAME`` where the token endpoint behaves so too, else ``/data/NAME``.
-STATUSES = {"refuses": 401, "forbids": 403, "plain": 500, "html": 400, "limits": 429}
-REDIRECTS = {"moved": 301, "found": 302, "temporary": 307, "permanent": 308}
-OTHERS = ("cut", "statusline", "encoding", "hang", "reset", "status-in-body", "bad-location", "no-token")
-TARGETS = ("host", "scheme")
-BEHAVIOURS = (*STATUSES, *OTHERS, *(f"{kind}-{target}" for kind in REDIRECTS for target in TARGETS))
+#: A client that takes longer than this to hang up is a client that doesn't.
+PATIENCE = 60.0
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
+@dataclass(frozen=True, slots=True)
+class Honest:
+    """What the sandbox would have answered."""
 
-    def __enter__(self) -> Self:
-        self.thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
-        self.thread.start()
-        return self
+    status: int
+    headers: dict[str, str]
+    body: bytes
 
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
-        self.thread.join()
+
+#: From the honest answer to the bytes on the socket, status line and headers included.
+Produce = Callable[[Honest], Iterable[bytes]]
+
+
+@dataclass
+class Hostile:
+    """Listens on loopback in threads of its own; a context manager.
+
+    :param behind: the sandbox's URL.
+    :param hits: whether a path is answered by the evil.
+    :param evil: what makes the bytes; None: everything is honest.
+    """
+
+    behind: str
+    hits: Callable[[str], bool] = lambda path: False
+    evil: Produce | None = None
+    asked: int = 0
+    sent: int = 0
+    _server: ThreadingTCPServer | None = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def handle_error(self, *_: object) -> None:
-        """Say nothing: clients hang up."""
+    def __enter__(self):
+        self._server = ThreadingTCPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self._server.block_on_close = False
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
 
+    def __exit__(self, *exc_info):
+        self._server.shutdown()
+        self._server.server_close()
 
-class Trap(_Server):
-    """Where redirects lead to; counts whoever connects."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), BaseHTTPRequestHandler)
-        self.connections = 0
-
-    def process_request(self, request: socket.socket, client_address: object) -> None:
-        self.connections += 1
-        self.shutdown_request(request)
-
-
-class Hostile(_Server):
-    """Fails as the path says.
-
-    :param trap_port: where redirects lead to, on another host or by another scheme.
-    :param new_token: gives a token to issue.
-    :param tls: certificate and key; None: plain http.
-    """
-
-    def __init__(
-        self, trap_port: int, new_token: Callable[[], str], tls: tuple[str, str] | None = None
-    ) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.redirects_to = {
-            "host": f"http://localhost:{trap_port}/",
-            "scheme": f"https://127.0.0.1:{trap_port}/",
-        }
-        self.new_token = new_token
-        self.requests: list[str] = []
-        self.posts: list[tuple[dict[str, str], bytes]] = []
-        if tls is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
-            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+    def honest(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Honest:
+        parts = urlsplit(self.behind)
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
+        try:
+            connection.request(method, target, body, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+            known = {name.lower(): value for name, value in answer.getheaders()}
+        finally:
+            connection.close()
+        if known.pop("content-encoding", "") == "gzip":
+            content = zlib.decompress(content, 16 + zlib.MAX_WBITS)
+        return Honest(answer.status, known, content)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: Hostile
-    protocol_version = "HTTP/1.1"
+def _handler(hostile: Hostile) -> type[StreamRequestHandler]:
+    class Handler(StreamRequestHandler):
+        timeout = PATIENCE
 
-    def do_GET(self) -> None:
-        self._serve()
+        def handle(self):
+            try:
+                while self._one():
+                    pass
+            except OSError:
+                return
 
-    def do_POST(self) -> None:
-        self._serve()
+        def _one(self) -> bool:
+            line = self.rfile.readline(65_536).decode("latin-1").split()
+            if len(line) != 3:
+                return False
+            headers = dict(self._headers())
+            body = self.rfile.read(int(headers.get("content-length", "0")))
+            method, target, _ = line
+            honest = hostile.honest(method, target, headers, body)
+            path = target.partition("?")[0]
+            if hostile.evil is None or not hostile.hits(path):
+                self.wfile.write(plain(honest))
+                return True
+            hostile.asked += 1
+            try:
+                for piece in hostile.evil(honest):
+                    self.connection.sendall(piece)
+                    hostile.sent += len(piece)
+            finally:
+                self._end()
+            return False
 
-    def do_CONNECT(self) -> None:
-        """Refuse as a proxy that gives back its login."""
-        self.server.requests.append(self.requestline)
-        self._answer(
-            407, f"Proxy login refused: {self.headers['Proxy-Authorization']}".encode(), "text/plain"
-        )
+        def _headers(self):
+            while (line := self.rfile.readline(65_536)) not in {b"\r\n", b"\n", b""}:
+                name, _, value = line.decode("latin-1").partition(":")
+                yield name.strip().lower(), value.strip()
 
-    def _serve(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.requests.append(self.requestline)
-        self.server.posts.append((dict(self.headers.items()), body))
-        _, where, behaviour, *rest = [*self.path.split("?")[0].split("/"), "", ""]
-        form = body.decode("latin-1") if "form" in self.headers.get("Content-Type", "") else ""
-        held = [value for name, value in parse_qsl(form) if name != "grant_type"]
-        self.held = [self.headers.get("Authorization", ""), *held, body.decode("utf-8", "replace"), self.path]
-        if where == "data" and rest[:2] == ["oauth", "token"]:
-            token = {"access_token": self.server.new_token(), "refresh_token": self.server.new_token()}
-            self._answer(200, json.dumps({**token, "expires_in": 3600}).encode())
-        elif behaviour in STATUSES:
-            self._refuse(STATUSES[behaviour], behaviour)
-        elif behaviour.endswith(TARGETS):
-            kind, _, target = behaviour.partition("-")
-            self._answer(REDIRECTS[kind], self._message(), Location=self.server.redirects_to[target])
-        else:
-            self._fail(behaviour)
+        def _end(self):
+            # a reset, as of a server that is killed, where the client has bytes unread
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
 
-    def _message(self) -> bytes:
-        said = " ".join(self.held)
-        return json.dumps(
-            {"statusCode": 400, "message": said, "error": said, "error_description": said}
-        ).encode()
+    return Handler
 
-    def _refuse(self, status: int, behaviour: str) -> None:
-        said = " ".join(self.held)
-        later = {"Retry-After": "200"} if status in {429, 500} else {"Retry-After": quote(said)}
-        if behaviour == "plain":
-            self._answer(status, said.encode(), "text/plain; charset=utf-8", **later)
-        elif behaviour == "html":
-            self._answer(status, f"<html><body>{said}</body></html>".encode(), "text/html", **later)
-        else:
-            body = {"statusCode": status, "message": said, "error_description": said, "errors": None}
-            self._answer(status, json.dumps(body).encode(), **later)
 
-    def _fail(self, behaviour: str) -> None:
-        said = " ".join(self.held)
-        if behaviour == "hang":
-            time.sleep(3)
-        elif behaviour == "statusline":
-            self.wfile.write(said.replace("\n", " ").encode() + b"\r\n\r\n")
-        elif behaviour == "cut":
-            self.send_response(200)
-            self.send_header("Content-Length", "1000000")
-            self.end_headers()
-            self.wfile.write(self._message())
-        elif behaviour == "encoding":
-            self._answer(200, gzip.compress(self._message()), **{"Content-Encoding": self.held[0]})
-        elif behaviour == "status-in-body":
-            self._answer(200, self._message())
-        elif behaviour == "bad-location":
-            self._answer(302, self._message(), Location=f"https://[{quote(said)}")
-        elif behaviour == "no-token":
-            self._answer(200, json.dumps({"access_token": 5, "refresh_token": self.held}).encode())
-        self.close_connection = True
+def plain(honest: Honest) -> bytes:
+    """Write an answer as it is."""
+    return head(honest.status, len(honest.body), Date=honest.headers.get("date", "")) + honest.body
 
-    def _answer(
-        self, status: int, body: bytes, content_type: str = "application/json", **headers: str
-    ) -> None:
-        self.send_response(status)
-        echoed = getattr(self, "held", [self.headers.get("Proxy-Authorization", "")])
-        for number, held in enumerate(echoed):  # as they are and as a browser would write them
-            line = held.replace("\r", " ").replace("\n", " ")
-            self.wfile_header(f"X-Echo-{number}", line.encode())
-            self.wfile_header(f"X-Echo-Quoted-{number}", quote(line).encode())
-        for name, value in {
-            "Content-Type": content_type,
-            "Content-Length": str(len(body)),
-            **headers,
-        }.items():
-            self.wfile_header(name.replace("_", "-"), value.encode())
-        self.end_headers()
-        self.wfile.write(body)
 
-    def wfile_header(self, name: str, value: bytes) -> None:
-        """Send a header of any bytes: the base class takes Latin-1 only."""
-        self._headers_buffer.append(name.encode() + b": " + value + b"\r\n")
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+def head(status: int | str, length: int | None, *lines: str, **headers: str) -> bytes:
+    """Write a status line and headers; names have - for _."""
+    written = [f"HTTP/1.1 {status} {'OK' if status == 200 else 'So'}", "Content-Type: application/json"]
+    if length is not None:
+        written.append(f"Content-Length: {length}")
+    written += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items() if value]
+    return ("\r\n".join([*written, *lines]) + "\r\n\r\n").encode("latin-1")

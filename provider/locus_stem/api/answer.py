@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -40,8 +39,8 @@ if TYPE_CHECKING:
 MESSAGE_LENGTH = 200
 #: Pieces that a compressed body may be put together of; servers send one.
 MAX_GZIP_MEMBERS = 16
-#: Seconds of the longest Retry-After that is told on, about three years: a longer one means never just as well.
-LONGEST_RETRY_AFTER = 1e8
+#: Seconds of the longest Retry-After that is believed: a week.
+LONGEST_RETRY_AFTER = 7 * 86_400.0
 #: A server's clock that is farther off tells nothing.
 FARTHEST_CLOCK = timedelta(days=1)
 
@@ -312,7 +311,7 @@ def _message(body: Any) -> str:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read Retry-After, seconds or an HTTP date; None where there is none that can be read."""
+    """Read Retry-After, seconds or an HTTP date; None where there is none that can be read or believed."""
     text = headers.get("retry-after", "").strip()
     try:
         seconds = float(text)
@@ -323,7 +322,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         # the server's own clock, where it shows it: ours may differ
         now = _date(headers.get("date")) or datetime.now(UTC)
         seconds = (until - now).total_seconds()
-    return min(max(0.0, seconds), LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
+    return max(0.0, seconds) if seconds <= LONGEST_RETRY_AFTER else None  # neither NaN nor a year
 
 
 def _date(text: str | None) -> datetime | None:

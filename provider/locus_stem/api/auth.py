@@ -11,7 +11,7 @@ from locus_stem.api.answer import Reader
 from locus_stem.api.credentials import LocusCredentials, StemCredentials, field_title
 from locus_stem.api.errors import ApiError, AuthenticationError, MalformedAnswerError, RetriableError
 from locus_stem.api.spellings import scrubbed
-from locus_stem.api.wire import Exclusive, Flow, Lost, RawAnswer, Request, Send, Tell, Wait
+from locus_stem.api.wire import Exclusive, Flow, Lost, RawAnswer, Request, Send, Tell, Wait, given_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -145,7 +145,7 @@ class TokenAuth:
             try:
                 token = yield from self._issued(sent)
             except RetriableError as error:
-                wait = retries.wait_after(error)
+                wait = retries.wait_after(error, given_up=given_up(sent))
                 self._on_retry()
                 yield Wait(wait)
         return token

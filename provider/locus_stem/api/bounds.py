@@ -82,7 +82,7 @@ def weight(body: bytes) -> int:
 
 def deeper_than(value: Any, most: int) -> bool:
     """Whether a JSON value has more than so many objects and lists within each other."""
-    level = [value]
+    level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(most):
         level = [
             child

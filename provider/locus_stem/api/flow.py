@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from locus_stem.api.errors import ApiError, RetriableError
-from locus_stem.api.wire import Flow, RawAnswer, Request, Send, Wait
+from locus_stem.api.wire import Flow, RawAnswer, Request, Send, Wait, given_up
 
 if TYPE_CHECKING:
     from locus_stem.api.answer import Answer, Reader
@@ -33,8 +33,12 @@ class Exchange:
         self._authorization = ""
         self._rejections = 0
         self._wait = 0.0
-        #: Why the call is, or was, to be sent again.
-        self.last_error: ApiError | None = None
+        self._last_error: ApiError | None = None
+
+    @property
+    def last_error(self) -> ApiError | None:
+        """Why the call, or the one for its token, is or was to be sent again; None where neither was."""
+        return self._last_error or self._retries.last_error
 
     def answered(self) -> Flow[Answer]:
         """Go on until the call is answered and the answer read.
@@ -59,7 +63,7 @@ class Exchange:
             error = self._reader.error(sent, self._path, self.call.endpoint.read_refusal)
             if error is None:
                 return sent  # type: ignore[no-any-return]
-            self.setback(error)
+            self.setback(error, given_up=given_up(sent))
 
     def _request(self) -> Request:
         headers = {"Authorization": self._authorization}
@@ -73,17 +77,18 @@ class Exchange:
         """
         return self._reader.answer(raw, self.call)
 
-    def setback(self, error: ApiError) -> None:
+    def setback(self, error: ApiError, *, given_up: bool = False) -> None:
         """Take an error as a reason to send the call again.
 
+        :param given_up: the API may still be working at it.
         :raises ApiError: it is none, or the budget is spent.
         """
-        self.last_error = error
+        self._last_error = error
         self._rejections = self._rejections + 1 if error.status == 401 else 0
         if self._rejections:
             error = self._auth.rejected(self._authorization, error, self._rejections)
         if not isinstance(error, RetriableError):
             raise error
         # the first 401 only says that the token has ended; another one to a fresh token is a failure
-        self._wait = 0.0 if self._rejections == 1 else self._retries.wait_after(error)
+        self._wait = 0.0 if self._rejections == 1 else self._retries.wait_after(error, given_up=given_up)
         self._metrics.retried()

@@ -14,6 +14,7 @@ Value = str | int | tuple[str, ...] | tuple[tuple[str, str], ...]
 
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+_SHORT_NAME = re.compile(r"[^\s,;{}()=]{1,100}")
 
 
 class Kind(Enum):
@@ -84,6 +85,11 @@ class Param:
 
     def _refused(self, value: Any) -> ValueError:
         return ValueError(f"{self.argument}: {value!r} is refused; allowed: {self.allowed}")
+
+
+def is_short_name(value: object) -> bool:
+    """Whether a text can be a field's short name: it is asked for among others, and names a column."""
+    return isinstance(value, str) and value.isprintable() and _SHORT_NAME.fullmatch(value) is not None
 
 
 def written(name: str, value: Value) -> list[tuple[str, str]]:

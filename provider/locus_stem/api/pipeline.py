@@ -124,9 +124,10 @@ class Pipeline:
         return self._link.wait_left
 
     @property
-    def last_error(self) -> ApiError | None:
-        """Why the call that was sent last is, or was, to be sent again; None where it isn't."""
-        return self._sending.last_error if self._sending is not None else None
+    def cut_off(self) -> tuple[Call, ApiError] | None:
+        """The call that was to be sent again when the pipeline was closed, and why; None where there is none."""
+        last = self._sending
+        return (last.call, last.last_error) if last is not None and last.last_error is not None else None
 
     def close(self) -> None:
         """Send nothing more and wait for the request that is out, if any; its answer is still given.

@@ -57,6 +57,11 @@ class Lost:
     limit: int = 0
 
 
+def given_up(sent: RawAnswer | Lost) -> bool:
+    """Whether a request was given up on while the API may still be working at it."""
+    return isinstance(sent, Lost) and sent.kind == "timeout"
+
+
 @dataclass(frozen=True, slots=True)
 class Send:
     """Send a request; the result is a RawAnswer or Lost."""

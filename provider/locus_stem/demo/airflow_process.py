@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 USER = "admin"
-HEALTHY_WITHIN = 180.0
+HEALTHY_WITHIN = 420.0
 
 
 class AirflowProcess(AirflowRest):

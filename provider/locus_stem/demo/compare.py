@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
@@ -9,11 +10,10 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from locus_stem.sandbox.entities import install_info, model_settings
 from locus_stem.sandbox.truth import entity_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from locus_stem.sandbox.fleet import EntityType, Fleet
     from locus_stem.tables.lake import Lake
@@ -24,6 +24,7 @@ class Loaded:
     """A range that a run has loaded: local dates of each site, end exclusive.
 
     :param until: instant past which intervals were still open when they were asked for.
+    :param fields: that were asked for; None: all that are measured.
     """
 
     level: EntityType
@@ -31,6 +32,7 @@ class Loaded:
     start: date
     end: date
     until: datetime
+    fields: tuple[str, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -60,11 +62,9 @@ def measurements(lake: Lake, fleet: Fleet, loaded: Iterable[Loaded]) -> list[Dif
             start, end = (
                 datetime.combine(day, time(), zone).astimezone(UTC) for day in (span.start, span.end)
             )
-            fields = measured(fleet, span.level, entity_id, span.granularity)
+            fields = _fields(fleet, entity_id, span)
             if fields:
-                for row in entity_rows(
-                    fleet, span.level, entity_id, span.granularity, start, end, fields, {}
-                ):
+                for row in _rows(fleet, entity_id, span, start, end, fields):
                     mine[entity_id, span.granularity, row["ts"]] = row
     return [_compare_measurements(lake, table, rows) for table, rows in due.items()]
 
@@ -97,9 +97,21 @@ def _compare_measurements(
     return found
 
 
-def bulk(lake: Lake, fleet: Fleet, spans: Iterable[tuple[date, date]], fields: Sequence[str]) -> Difference:
-    """Compare the months of bulk data with those of the spans [first month, month after the last)."""
+def bulk(
+    lake: Lake,
+    fleet: Fleet,
+    spans: Iterable[tuple[date, date]],
+    fields: Sequence[str],
+    kept: tuple[Fleet, Collection[str]] | None = None,
+) -> Difference:
+    """Compare the months of bulk data with those of the spans [first month, month after the last).
+
+    :param kept: fields that the last run was refused, and the fleet as it was when they were loaded.
+    """
     due = _bulk_months(fleet, spans, fields)
+    if kept is not None:
+        for month, values in _bulk_months(kept[0], spans, list(kept[1])).items():
+            due[month] |= values
     found = Difference("locus_bulk_monthly", due=len(due))
     for row in lake.read("locus_bulk_monthly").to_pylist():
         found.rows += 1
@@ -113,9 +125,16 @@ def bulk(lake: Lake, fleet: Fleet, spans: Iterable[tuple[date, date]], fields: S
 
 
 def bulk_coverage(
-    lake: Lake, fleet: Fleet, spans: Iterable[tuple[date, date]], fields: Sequence[str]
+    lake: Lake,
+    fleet: Fleet,
+    spans: Iterable[tuple[date, date]],
+    fields: Sequence[str],
+    refused: Collection[str] = (),
 ) -> Difference:
-    """Compare `coverage` of bulk data: each site's months and fields, and the sites that bulk data has nothing of."""
+    """Compare `coverage` of bulk data: each site's months and fields, and the sites that bulk data has nothing of.
+
+    :param refused: fields that the last run was refused.
+    """
     spans = list(spans)
     months = _bulk_months(fleet, spans, fields)
     having = {site_id for site_id, _ in months}
@@ -125,7 +144,11 @@ def bulk_coverage(
         for name in fields:
             value = row is not None and row[name] is not None
             null = row is not None and not value
-            due[str(site_id), name, month] = float(value), float(null), site_id not in having
+            due[str(site_id), name, month] = (
+                float(value),
+                float(null),
+                site_id not in having or name in refused,
+            )
     found = Difference("coverage (bulk)", due=len(due))
     filters = [("source", "=", "locus_bulk_monthly"), ("granularity", "=", "monthly")]
     for row in lake.read("coverage", filters=filters).to_pylist():
@@ -192,29 +215,31 @@ def _compare_objects(lake: Lake, table: str, key: str, due: list[dict[str, Any]]
 def details(lake: Lake, fleet: Fleet) -> list[Difference]:
     """Compare the tables of install info and model settings: a row for each site, with what the API says."""
     held = {
-        "locus_install_info": [
-            {"id": number, **install_info(fleet.site(number))} for number in fleet.site_ids
-        ],
-        "locus_model_settings": [
-            {"id": number, **model_settings(fleet.site(number))} for number in fleet.site_ids
-        ],
+        "locus_install_info": [{"id": number, **fleet.install_info(number)} for number in fleet.site_ids],
+        "locus_model_settings": [{"id": number, **fleet.model_settings(number)} for number in fleet.site_ids],
     }
     return [_compare_objects(lake, table, "site_id", due) for table, due in held.items()]
 
 
-def coverage(lake: Lake, fleet: Fleet, loaded: Iterable[Loaded]) -> Difference:
+def coverage(
+    lake: Lake,
+    fleet: Fleet,
+    loaded: Iterable[Loaded],
+    is_skipped: Callable[[str, str], bool] | None = None,
+) -> Difference:
     """Compare `coverage`, summed over the days, with what the sandbox holds of each entity's fields.
 
     :param loaded: ranges of one granularity must not overlap.
+    :param is_skipped: tells by the entity's id and the field's name whether the last run was refused it; None: nothing.
     """
     due: dict[tuple[str, str, str, str], list[float]] = {}
     for span in loaded:
         for entity_id, site_id in _entities(fleet, span.level):
             start, end = _window(fleet, site_id, span)
-            fields = measured(fleet, span.level, entity_id, span.granularity)
+            fields = _fields(fleet, entity_id, span)
             if not fields:
                 continue
-            rows = entity_rows(fleet, span.level, entity_id, span.granularity, start, end, fields, {})
+            rows = _rows(fleet, entity_id, span, start, end, fields)
             for name in fields:
                 values = sum(row[name] is not None for row in rows)
                 key = f"locus_{span.level}_data", span.granularity, str(entity_id), name
@@ -230,7 +255,8 @@ def coverage(lake: Lake, fleet: Fleet, loaded: Iterable[Loaded]) -> Difference:
         )
         counts[0] += row["received"]
         counts[1] += row["null_count"]
-        if row["skipped"] or row["expected"] < row["received"] + row["null_count"]:
+        skipped = is_skipped is not None and is_skipped(row["entity_id"], row["field"])
+        if bool(row["skipped"]) != skipped or row["expected"] < row["received"] + row["null_count"]:
             found.note(f"{row}")
     found.rows = len(held)
     for key in due.keys() | held.keys():
@@ -271,6 +297,26 @@ def available(lake: Lake, fleet: Fleet) -> Difference:
     return found
 
 
+def _fields(fleet: Fleet, entity_id: int, span: Loaded) -> list[str]:
+    """Name the fields of an entity that a range brings: those given, else the measured ones."""
+    if span.fields is None:
+        return measured(fleet, span.level, entity_id, span.granularity)
+    return [
+        name
+        for name, (field, _) in fleet.entity(span.level, entity_id).short_names.items()
+        if name in span.fields and span.granularity in field.granularities
+    ]
+
+
+def _rows(
+    fleet: Fleet, entity_id: int, span: Loaded, start: datetime, end: datetime, fields: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Give an entity's rows; modeled fields with the first value of each of their parameters."""
+    known = fleet.entity(span.level, entity_id).short_names
+    parameters = {param: values[0] for name in fields for param, values in known[name][0].parameters}
+    return entity_rows(fleet, span.level, entity_id, span.granularity, start, end, fields, parameters)
+
+
 def _window(fleet: Fleet, site_id: int, span: Loaded) -> tuple[datetime, datetime]:
     zone = ZoneInfo(fleet.zone(site_id))
     start, end = (datetime.combine(day, time(), zone).astimezone(UTC) for day in (span.start, span.end))
@@ -301,6 +347,8 @@ def _comparable(name: str, value: Any) -> Any:
     """Objects are held as they were answered: some zones spelled like America/Los_angeles, dates as dates."""
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
     return value.lower() if name == "location_timezone" and value else value
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.demo.compare import Difference
 from locus_stem.planning.alerts import OVERLAP
-from locus_stem.sandbox.fleet import Fleet
 from locus_stem.tables.alerts import CURSOR, remembered
 from locus_stem.tables.schemas import snake_case
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from locus_stem.demo.webhook import Post
+    from locus_stem.sandbox.fleet import Fleet
     from locus_stem.tables.lake import Lake
 
 #: A first sync brings what was open in so many days before it.
@@ -23,18 +24,26 @@ FIRST_SYNC = timedelta(days=31)
 State = dict[str, Any]
 
 
-def alerts(lake: Lake, fleet: Fleet, webhook: Sequence[Post]) -> list[Difference]:
-    """Compare newest states with the sandbox's at the last sync, the history with them, and the posts with it."""
+def alerts(
+    lake: Lake, fleet: Fleet, webhook: Sequence[Post] | None, asked: datetime | None = None
+) -> list[Difference]:
+    """Compare newest states with the sandbox's at the last sync, the history with them, and the posts with it.
+
+    :param webhook: what was posted; None: nobody listened.
+    :param asked: when the last sync asked, by the sandbox's clock; None: as the cursor says.
+    """
     newest = {row["alert_id"]: row for row in lake.read("locus_alerts").to_pylist()}
     history = {(row["alert_id"], row["updated"]): row for row in lake.read("locus_alert_history").to_pylist()}
-    return [_newest(lake, fleet, newest), _history(history, newest), _posts(webhook, history)]
+    if asked is None:
+        cursor = remembered(lake.open("locus_alerts"), CURSOR)
+        assert cursor is not None, "no sync has ended"  # noqa: S101
+        asked = cursor + OVERLAP
+    found = [_newest(fleet, newest, asked), _history(history, newest)]
+    return found if webhook is None else [*found, _posts(webhook, history)]
 
 
-def _newest(lake: Lake, fleet: Fleet, rows: dict[int, State]) -> Difference:
-    cursor = remembered(lake.open("locus_alerts"), CURSOR)
-    assert cursor is not None, "no sync has ended"  # noqa: S101
+def _newest(fleet: Fleet, rows: dict[int, State], asked: datetime) -> Difference:
     # The sync asked within a second: an alert may have changed in it.
-    asked = cursor + OVERLAP
     before, after = _truth(fleet, asked), _truth(fleet, asked + timedelta(seconds=2))
     due = {
         number: state
@@ -44,7 +53,11 @@ def _newest(lake: Lake, fleet: Fleet, rows: dict[int, State]) -> Difference:
     found = Difference("locus_alerts", rows=len(rows), due=len(due))
     for number, row in rows.items():
         held = {name: value for name, value in row.items() if value is not None}
-        if held not in (before.get(number), after.get(number)):
+        withdrawn = held.pop("withdrawn_at", None)
+        if withdrawn is not None:
+            if number in before and number in after:
+                found.note(f"{number} was withdrawn, and the API has it")
+        elif held not in (before.get(number), after.get(number)):
             found.note(f"{held} where the API has {before.get(number)}")
     for number in due.keys() - rows.keys():
         found.note(f"{number} is missing")
@@ -52,10 +65,14 @@ def _newest(lake: Lake, fleet: Fleet, rows: dict[int, State]) -> Difference:
 
 
 def _truth(fleet: Fleet, now: datetime) -> dict[int, State]:
-    then = Fleet(fleet.sites, fleet.seed, now, partner_id=fleet.partner_id)
     return {
-        one["id"]: {"alert_id" if name == "id" else snake_case(name): value for name, value in one.items()}
-        for one in then.truth_alerts()
+        one["id"]: {
+            "alert_id" if name == "id" else snake_case(name): json.dumps(value, ensure_ascii=False)
+            if isinstance(value, dict)
+            else value
+            for name, value in one.items()
+        }
+        for one in fleet.at(now).truth_alerts()
     }
 
 

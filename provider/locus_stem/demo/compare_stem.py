@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.compute as pc
 
 from locus_stem.demo.compare import Difference
+from locus_stem.tables.schemas import snake_case
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from locus_stem.sandbox.fleet import Fleet
     from locus_stem.tables.lake import Lake
@@ -63,30 +64,32 @@ class LoadedStreams:
 def objects(lake: Lake, fleet: Fleet) -> list[Difference]:
     """Compare the tables of clients and sites, links apart."""
     stem = fleet.stem
-    clients = {one: {"name": stem.client_object(one, "")["name"]} for one in stem.client_ids}
+    clients = {one: _shown(stem.client_object(one, "")) for one in stem.client_ids}
     sites = {}
     for client_id in stem.client_ids:
         for site_id in stem.client_site_ids(client_id):
-            one = stem.site_object(site_id, "")
-            sites[site_id] = {
-                "client_id": client_id,
-                "name": one["name"],
-                "stream_start_times": one["stream_start_times"],
-            }
+            sites[site_id] = {"client_id": client_id, **_shown(stem.site_object(site_id, ""))}
     return [
         _compare(lake, "stem_clients", "client_id", clients),
         _compare(lake, "stem_sites", "site_id", sites),
     ]
 
 
+def _shown(one: dict[str, Any]) -> dict[str, Any]:
+    """Name an object's values as the table's columns; nested ones are text there."""
+    return {
+        snake_case(name): json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
+        for name, value in one.items()
+        if name not in {"id", "link"}
+    }
+
+
 def _compare(lake: Lake, table: str, key: str, due: dict[str, dict[str, Any]]) -> Difference:
     found, left = Difference(table, due=len(due)), dict(due)
     for row in lake.read(table).to_pylist():
         found.rows += 1
-        if "stream_start_times" in row:
-            row["stream_start_times"] = json.loads(row["stream_start_times"])
         expected = left.pop(row[key], None)
-        if expected is None or not row["link"] or {name: row[name] for name in expected} != expected:
+        if expected is None or not row["link"] or {name: row.get(name) for name in expected} != expected:
             found.note(f"{row} where the API has {expected}")
     for identity in left:
         found.note(f"{identity!r} is missing")
@@ -98,12 +101,13 @@ def streams(lake: Lake, fleet: Fleet, loaded: Iterable[LoadedStreams]) -> Differ
     due: dict[Key, tuple[int, float | None]] = {}
     open_still: set[Key] = set()
     for one in loaded:
+        sure = one.sure
         for site_id, stream_type in one.series(fleet):
             for row in fleet.truth_stem_streams(site_id, stream_type, one.resolution, *one.span):
                 started, ended = (_seconds(row[name]) for name in ("start_datetime", "end_datetime"))
                 key = site_id, stream_type, one.resolution, ended
                 due[key] = started, row["kw_total_avg"]
-                if row["end_datetime"] > one.sure:
+                if row["end_datetime"] > sure:
                     open_still.add(key)
     found = Difference("stem_streams", due=len(due))
     seen: set[Key] = set()
@@ -146,8 +150,13 @@ def _seconds(moment: datetime) -> int:
     return int(moment.timestamp())
 
 
-def coverage(lake: Lake, fleet: Fleet, loaded: Iterable[LoadedStreams]) -> Difference:
-    """Compare `coverage` day for day: intervals expected, values and nulls; ranges must not overlap."""
+def coverage(
+    lake: Lake, fleet: Fleet, loaded: Iterable[LoadedStreams], refused: Collection[str] = ()
+) -> Difference:
+    """Compare `coverage` day for day: intervals expected, values and nulls; ranges must not overlap.
+
+    :param refused: sites that the last run was refused.
+    """
     due: dict[tuple[str, str, str, date], list[float]] = {}
     open_days: set[date] = set()
     for one in loaded:
@@ -171,7 +180,7 @@ def coverage(lake: Lake, fleet: Fleet, loaded: Iterable[LoadedStreams]) -> Diffe
         key = row["entity_id"], row["field"], row["granularity"], row["local_date"]
         counts = due.pop(key, None)
         held = [row["expected"], row["received"], row["null_count"]]
-        if row["skipped"] or row["entity_type"] != "site":
+        if bool(row["skipped"]) != (row["entity_id"] in refused) or row["entity_type"] != "site":
             found.note(f"{row}")
         if held != counts and row["local_date"] not in open_days:
             found.note(f"{key}: expected, values and nulls {held} where the API has {counts}")

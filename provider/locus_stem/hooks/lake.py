@@ -125,15 +125,16 @@ def _google(address: LakeAddress, connection: Connection, label: str) -> Store:
             f"lake {address.uri}: {label} has neither keyfile_dict nor key_path in extra; leave the connection out of "
             "the address where the environment has keys"
         )
-    try:
-        from google.auth.transport.requests import Request
-        from google.oauth2.service_account import Credentials
-    except ImportError as error:
-        raise LakeError(
-            f"lake {address.uri}: {label} needs Airflow's Google provider: pip install apache-airflow-providers-google"
-        ) from error
 
     def token() -> Any:
+        try:
+            from google.auth.transport.requests import Request
+            from google.oauth2.service_account import Credentials
+        except ImportError as error:
+            raise LakeError(
+                f"lake {address.uri}: {label} needs Airflow's Google provider: "
+                "pip install apache-airflow-providers-google"
+            ) from error
         make = (
             Credentials.from_service_account_file
             if isinstance(key, str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a post may take, unless the connection's extra ``timeout`` says less or more; at most a minute.
 TIMEOUT, LONGEST_TIMEOUT = 30.0, 60.0
+#: Seconds beyond it that a post may take in all, an answer that drips included.
+GRACE = 1.0
 #: Bytes of an answer that are read so that its connection can be used again.
 READ_BYTES = 65_536
 
@@ -59,40 +62,32 @@ class Webhook:
             raise ConfigurationError(f"{label} is of type {connection.conn_type!r}; type 'http' is needed")
         if not connection.host:
             raise ConfigurationError(f"{label}: field host is missing; set it to the webhook's address")
-        address = checked_address(connection, label, self._hook.url_from_endpoint(None))
+        address = checked_address(connection, label, self._hook)
         mask(*secrets_in(connection, address))
         self._timeout()
         return self
 
     def post(self, body: bytes, key: str) -> Reply:
-        """Post a JSON body with an idempotency key; call it within ``with``."""
-        import requests
+        """Post a JSON body with an idempotency key; call it within ``with``.
 
+        An answer whose headers drip, or never end, would hold the task for ever, since each wait for bytes is short: so
+        the post runs in a thread, which is left alone at the time's end.
+        """
         if self._session is None:
             raise RuntimeError("a webhook posts only within its with block")
-        try:
-            response = self._session.post(
-                self._hook.url_from_endpoint(None),
-                data=body,
-                headers={"Content-Type": "application/json", "Idempotency-Key": key},
-                timeout=self._timeout(),
-                allow_redirects=False,
-                stream=True,
-            )
-        except requests.Timeout:
-            return Reply(Verdict.UNAVAILABLE, f"no answer within {self._timeout():g} s")
-        except requests.exceptions.SSLError:
-            return Reply(Verdict.UNAVAILABLE, "no TLS connection: its certificate or protocol is refused")
-        except requests.ConnectionError:
-            return Reply(Verdict.UNAVAILABLE, "no connection, or it was cut off")
-        except (requests.RequestException, ValueError) as error:
-            return Reply(Verdict.WRONG, f"it can't be posted to ({type(error).__name__})")
-        with response:
-            try:
-                response.raw.read1(READ_BYTES)  # once: a body that drips would hold the task
-            except Exception:  # noqa: BLE001  # the answer's status is here; its body is of no use
-                response.close()
-        return Reply.of_status(response.status_code)
+        replies: list[Reply] = []
+        # the connection is read here: threads other than the task's have no way to Airflow
+        address, timeout = self._hook.url_from_endpoint(None), self._timeout()
+        poster = threading.Thread(
+            target=lambda: replies.append(_posted(self._session, address, body, key, timeout)),
+            name="locus-stem-webhook",
+            daemon=True,
+        )
+        poster.start()
+        poster.join(timeout + GRACE)
+        if not replies:
+            return Reply(Verdict.UNAVAILABLE, f"no whole answer within {timeout:g} s")
+        return replies[0]
 
     @cached_property
     def _hook(self) -> HttpHook:
@@ -118,3 +113,31 @@ class Webhook:
                 f"seconds above 0 and at most {LONGEST_TIMEOUT:.0f}"
             )
         return seconds
+
+
+def _posted(session: Any, address: str, body: bytes, key: str, timeout: float) -> Reply:
+    import requests
+
+    try:
+        response = session.post(
+            address,
+            data=body,
+            headers={"Content-Type": "application/json", "Idempotency-Key": key},
+            timeout=timeout,
+            allow_redirects=False,
+            stream=True,
+        )
+    except requests.Timeout:
+        return Reply(Verdict.UNAVAILABLE, f"no answer within {timeout:g} s")
+    except requests.exceptions.SSLError:
+        return Reply(Verdict.UNAVAILABLE, "no TLS connection: its certificate or protocol is refused")
+    except requests.ConnectionError:
+        return Reply(Verdict.UNAVAILABLE, "no connection, or it was cut off")
+    except Exception as error:  # noqa: BLE001 - a garbled answer raises what http.client raises
+        return Reply(Verdict.WRONG, f"it can't be posted to ({type(error).__name__})")
+    with response:
+        try:
+            response.raw.read1(READ_BYTES)  # once: a body that drips would hold the task
+        except Exception:  # noqa: BLE001  # the answer's status is here; its body is of no use
+            response.close()
+    return Reply.of_status(response.status_code)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from airflow.providers.common.compat.sdk import Connection
+    from airflow.providers.http.hooks.http import HttpHook
 
 #: What the extra of a connection of type http sets; everything else in it is a header.
 SETTINGS = frozenset({
@@ -25,21 +26,23 @@ PLAIN_HEADERS = frozenset({
 })  # fmt: skip
 
 
-def checked_address(connection: Connection, label: str, address: str) -> SplitResult:
+def checked_address(connection: Connection, label: str, hook: HttpHook) -> SplitResult:
     """Read the address that is posted to, and check that login and headers can be sent.
 
     :param label: names the connection in errors.
+    :param hook: makes the address from the connection's fields.
     :raises ConfigurationError: a field can't be used; the message shows none of them.
     """
+    if not isinstance(connection.extra_dejson, dict):
+        raise ConfigurationError(f"{label}: field extra is not a JSON object")
     try:
+        address = hook.url_from_endpoint(None)
         parts = urlsplit(address)
         port = parts.port  # raises where it is none
     except ValueError:
         port = 0
     if port == 0 or parts.scheme not in {"http", "https"} or not parts.hostname or not address.isprintable():
         raise ConfigurationError(f"{label}: fields schema and host are no address; allowed: http and https")
-    if not isinstance(connection.extra_dejson, dict):
-        raise ConfigurationError(f"{label}: field extra is not a JSON object")
     fields = {"login": connection.login or "", "password": connection.password or ""}
     headers = {f"{name} (a header, in extra)": value for name, value in _headers(connection).items()}
     for name, value in {**fields, **headers}.items():

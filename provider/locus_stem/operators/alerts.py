@@ -56,7 +56,7 @@ class LocusAlertSyncOperator(LocusOperator, FetchOperator):
 
         from locus_stem.pipelines.alert_sync import sync_alerts
         from locus_stem.pipelines.plan import scope
-        from locus_stem.pipelines.report import record_sync
+        from locus_stem.pipelines.report import failure_recorded, record_sync
         from locus_stem.pipelines.slot import Turn
         from locus_stem.pipelines.written import add_written
         from locus_stem.planning.alerts import updated_since_from
@@ -73,7 +73,8 @@ class LocusAlertSyncOperator(LocusOperator, FetchOperator):
             with hook.get_conn() as client:
                 turn = Turn(client)
                 run = f"{user['dag_id']} {user['run_id']}"
-                synced = sync_alerts(lake, partner_id, turn, run=run, updated_since=since)
+                with failure_recorded(lake, user, turn):
+                    synced = sync_alerts(lake, partner_id, turn, run=run, updated_since=since)
                 usage = turn.usage()
             recorded, lines = record_sync(lake, user, usage, synced)
             for line in lines:

@@ -47,6 +47,7 @@ class LocusInventoryOperator(LocusOperator, FetchOperator):
         from datetime import UTC, datetime
 
         from locus_stem.pipelines.inventory import refresh_inventory
+        from locus_stem.pipelines.report import failure_recorded
         from locus_stem.pipelines.slot import Turn
 
         with known_causes(context):
@@ -55,14 +56,15 @@ class LocusInventoryOperator(LocusOperator, FetchOperator):
             with hook.get_conn() as client:
                 turn = Turn(client)
                 first_turn = context["ti"].get_first_reschedule_date(context)
-                result = refresh_inventory(
-                    lake,
-                    hook.partner_id,
-                    datetime.now(UTC).date(),
-                    turn,
-                    detail_max_age_days=int(self.detail_max_age_days),
-                    began=first_turn.date() if first_turn else None,
-                )
+                with failure_recorded(lake, owner(context), turn):
+                    result = refresh_inventory(
+                        lake,
+                        hook.partner_id,
+                        datetime.now(UTC).date(),
+                        turn,
+                        detail_max_age_days=int(self.detail_max_age_days),
+                        began=first_turn.date() if first_turn else None,
+                    )
                 written, endpoints = self._record(lake, context, turn, result)
             if not result.left:
                 self._tell(lake, context, written, endpoints)

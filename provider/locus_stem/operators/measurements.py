@@ -40,7 +40,8 @@ class LoadMeasurementsOperator(LocusOperator):
     :param start: first instant that was asked, ISO 8601 with a zone (templated).
     :param end: first instant after what was asked (templated).
     :param asked_at: when it was asked, ISO 8601 with a zone (templated): intervals that were still open then are left
-        to the next load. Default: the beginning of the run, which is right where the run extracts what it loads.
+        to the next load, and what another run has asked later and loaded stays. Default: the beginning of the run,
+        which is right where the run extracts what it loads.
     :return: rows new, changed, unchanged and withdrawn.
     """
 
@@ -105,6 +106,8 @@ class LoadMeasurementsOperator(LocusOperator):
                 raise
             tries.remove()
         self.log.info("%s", loaded.counts)
+        for note in loaded.notes:
+            self.log.info("%s", note)
         about = {**loaded.span, "granularity": own.granularity, "level": own.level}
         if loaded.span:
             read = {"endpoints": (), "files": [address_of(path) for path in paths]}

@@ -37,18 +37,19 @@ class PlanOperator(FetchOperator):
 
     def execute(self, context: Context) -> list[str]:
         """Plan and write the batches."""
-        from locus_stem.pipelines.plan import scope
+        from locus_stem.pipelines.plan import scope, usage_kept
         from locus_stem.pipelines.slot import Turn
         from locus_stem.pipelines.written import add_written
 
         with known_causes(context):
             hook, lake = self.hook(), self.lake()
             lake.check()
-            with hook.get_conn() as client:
-                turn = Turn(client)
-                planned = self.plan(lake, turn, context)
             dag_run = context["dag_run"]
             run_scope = scope(dag_run.dag_id, dag_run.run_id)
+            with hook.get_conn() as client:
+                turn = Turn(client)
+                with usage_kept(lake, run_scope, turn):
+                    planned = self.plan(lake, turn, context)
             written, endpoints = add_written(lake, run_scope, planned.counts, turn.endpoints)
         if planned.staging is None:
             give_slot_back(turn.wait_left)

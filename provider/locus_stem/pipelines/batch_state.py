@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.planning.fields import FieldGroup
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchState", "Key", "request_key"]
 
+#: A field that so many entities are refused and none was answered is asked of the others by itself.
+REFUSERS = 2
+
 #: An entity, the begin of a slice, and the parameters of its fields.
 Key = tuple[int, str, tuple[tuple[str, str], ...]]
 
@@ -22,14 +26,18 @@ Key = tuple[int, str, tuple[tuple[str, str], ...]]
 class BatchState:
     """What is known of a batch's requests: fields answered and refused by request, and entities refused altogether.
 
-    A field may be refused for one slice alone: a site may have none of it before its installation.
+    A field may be refused for one slice alone: a site may have none of it before its installation. ``refused_at``
+    tells when an entity was refused, or (request, field).
     """
 
     answered: dict[Key, set[str]] = field(default_factory=dict)
     refused_fields: dict[Key, dict[str, str]] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
+    refused_at: dict[int | tuple[Key, str], datetime] = field(default_factory=dict)
     _suspects: dict[int, set[str]] = field(default_factory=dict)
     _proven: dict[int, set[str]] = field(default_factory=dict)
+    _refusers: dict[str, set[int]] = field(default_factory=dict)
+    _answered: set[str] = field(default_factory=set)
 
     @classmethod
     def from_manifests(cls, manifests: Iterable[dict[str, Any]]) -> BatchState:
@@ -40,23 +48,35 @@ class BatchState:
                 state.note_answer(_item_key(item), item["fields"])
             for item in manifest["refused_fields"]:
                 state.note_refusal(_item_key(item), item["field"], item["reason"])
+                at = datetime.fromisoformat(item["asked_at"])
+                state.refused_at[_item_key(item), item["field"]] = at
             state.refused.update({int(entity): reason for entity, reason in manifest["refused"].items()})
+            for entity, moment in manifest["refused_at"].items():
+                state.refused_at[int(entity)] = datetime.fromisoformat(moment)
         return state
 
     def note_answer(self, key: Key, fields: Iterable[str]) -> None:
         """Note that fields were answered for one slice."""
         self.answered.setdefault(key, set()).update(fields)
         self._proven.setdefault(key[0], set()).update(fields)
+        self._answered.update(fields)
 
     def note_refusal(self, key: Key, name: str, reason: str) -> None:
         """Note that a field is refused for one slice."""
         self.refused_fields.setdefault(key, {})[name] = reason
         self._suspects.setdefault(key[0], set()).add(name)
+        self._refusers.setdefault(name, set()).add(key[0])
 
     def suspects(self, entity_id: int) -> set[str]:
-        """Name the fields that were refused for some slice of an entity and never answered."""
-        suspects = self._suspects.get(entity_id)
-        return suspects - self._proven.get(entity_id, set()) if suspects else set()
+        """Name the fields that were refused for some slice of an entity, or for several others, and never answered."""
+        if not self._refusers:
+            return set()
+        own = self._suspects.get(entity_id, set()) - self._proven.get(entity_id, set())
+        return own | {
+            name
+            for name, refusers in self._refusers.items()
+            if len(refusers) >= REFUSERS and name not in self._answered
+        }
 
     def left(self, request: DataRequest) -> DataRequest | None:
         """Give the part of a request that is still to be asked, None if there is none."""

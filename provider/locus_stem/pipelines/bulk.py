@@ -19,7 +19,16 @@ from locus_stem.pipelines.knowledge import (
     refresh_lists,
     stale,
 )
-from locus_stem.pipelines.load import Loaded, answered, refusals, span_of, windows
+from locus_stem.pipelines.load import (
+    Loaded,
+    answered,
+    asked_when,
+    overtaken_notes,
+    refusals,
+    refused_when,
+    span_of,
+    windows,
+)
 from locus_stem.pipelines.plan import (
     LISTS_MAX_AGE_DAYS,
     NothingAllowedError,
@@ -31,16 +40,19 @@ from locus_stem.pipelines.plan import (
 from locus_stem.planning.bulk import BulkParams, chosen_fields, plan_bulk
 from locus_stem.planning.params import ParamError
 from locus_stem.tables.asked import Asked, unstorable
-from locus_stem.tables.bulk import TABLE, load_bulk, record_without_data
+from locus_stem.tables.bulk import TABLE, load_bulk, record_without_data, sites_answered
 from locus_stem.tables.counts import summed
 from locus_stem.tables.coverage import Skip, record_coverage, record_skips
+from locus_stem.tables.loads import load_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from locus_stem.pipelines.slot import Turn
     from locus_stem.planning.request import DataRequest
+    from locus_stem.tables.counts import LoadCounts
     from locus_stem.tables.lake import Lake
+    from locus_stem.tables.loads import Due
     from locus_stem.tables.staging import Staging
 
 log = logging.getLogger(__name__)
@@ -148,31 +160,46 @@ def load_monthly_bulk(lake: Lake, staging: Staging) -> Loaded:
     refused, bad_fields = refusals(requests, outcome)
     sites: dict[str, list[int]] = plan["sites"]
     items = [item for manifest in manifests for item in manifest["answered"]]
-    unfit = {int(site): reason for item in items for site, reason in item.get("unfit", {}).items()}
+    unfit = {
+        int(site): (reason, asked_when(item))
+        for item in items
+        for site, reason in item.get("unfit", {}).items()
+    }
     asked = [
-        Asked(site_id, site_id, item["zone"], fields, start, end)
+        Asked(site_id, site_id, item["zone"], fields, start, end, asked_when(item))
         for item, fields, start, end in windows(manifests, refused)
         for site_id in sites[item["zone"]]
         if site_id not in unfit
     ]
     parts = [manifest["part"] for manifest in manifests if manifest["part"]]
     log.info("Loading %d part(s) of %d requests into %s", len(parts), len(requests), TABLE)
-    counts, having = load_bulk(lake, parts, asked)
-    coverage = record_coverage(
-        lake, TABLE, LEVEL, BULK_GRANULARITY, parts, [one for one in asked if one.entity_id in having]
-    )
-    without = [one for one in asked if one.entity_id not in having]
-    coverage += record_without_data(lake, without, WITHOUT_DATA)
     skipped, records = _skips(requests, sites, refused, outcome, unfit)
-    coverage += record_skips(lake, TABLE, LEVEL, BULK_GRANULARITY, records)
+    having = sites_answered(lake, parts, asked)
+
+    def load(due: Due) -> tuple[LoadCounts, LoadCounts]:
+        counts = load_bulk(lake, parts, due.asked)
+        covered = [one for one in due.covered if one.entity_id in having]
+        coverage = record_coverage(lake, TABLE, LEVEL, BULK_GRANULARITY, parts, covered)
+        without = [one for one in due.covered if one.entity_id not in having]
+        coverage += record_without_data(lake, without, WITHOUT_DATA)
+        return counts, coverage + record_skips(lake, TABLE, LEVEL, BULK_GRANULARITY, due.skips)
+
+    (counts, coverage), overtaken = load_in_order(
+        lake, TABLE, BULK_GRANULARITY, staging.plan_id, asked, records, load
+    )
+    without = {one.entity_id for one in asked} - having
     return Loaded(
         counts=counts,
         coverage=coverage,
         span=span_of(asked),
         entities=len({site_id for request in requests for site_id in sites[request.zone]}),
         skipped={str(site_id): reason for site_id, reason in sorted(skipped.items())},
-        without_data=dict.fromkeys(map(str, sorted({one.entity_id for one in without})), WITHOUT_DATA),
-        notes=[*_refused_fields(requests, bad_fields), *_strangers(items)],
+        without_data=dict.fromkeys(map(str, sorted(without)), WITHOUT_DATA),
+        notes=[
+            *_refused_fields(requests, bad_fields),
+            *_strangers(items),
+            *overtaken_notes(overtaken, len(asked)),
+        ],
     )
 
 
@@ -181,7 +208,7 @@ def _skips(
     sites: Mapping[str, Sequence[int]],
     refused: Mapping[int, str],
     outcome: BatchState,
-    unfit: Mapping[int, str],
+    unfit: Mapping[int, tuple[str, datetime]],
 ) -> tuple[dict[int, str], list[Skip]]:
     """Tell the sites of which nothing is loaded, and what `coverage` says of them and of refused fields."""
     skipped: dict[int, str] = {}
@@ -189,14 +216,18 @@ def _skips(
     for request in requests:
         kept, fields = request.slice, outcome.refused_fields.get(request_key(request), {})
         for site_id in sites[request.zone]:
-            whole = refused.get(request.entity_id) or unfit.get(site_id)
+            unread, unread_at = unfit.get(site_id, (None, None))
+            whole = refused.get(request.entity_id) or unread
             if whole:
                 skipped[site_id] = whole
             reasons = dict.fromkeys(request.group.fields, whole) if whole else fields
             records += [
-                Skip(site_id, name, str(reason), request.zone, kept.start, kept.end)
+                Skip(
+                    site_id, name, str(reason), request.zone, kept.start, kept.end,
+                    unread_at or refused_when(outcome, request, name),
+                )
                 for name, reason in reasons.items()
-            ]
+            ]  # fmt: skip
     return skipped, records
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from locus_stem.api.locus import LocusEndpoints
+from locus_stem.api.shown import shown
 from locus_stem.pipelines.extract import any_field
-from locus_stem.pipelines.rows import UnfitAnswerError, number
+from locus_stem.pipelines.rows import FAR, UnfitAnswerError, number
 from locus_stem.planning.intervals import local_date
 from locus_stem.planning.timestamps import month_from_answer
 from locus_stem.planning.zones import first_instant
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from locus_stem.planning.request import DataRequest
 
 log = logging.getLogger(__name__)
+
+#: So many ids that stand in no site list are told.
+MOST_STRANGERS = 1000
 
 
 class BulkMonths:
@@ -59,6 +63,10 @@ class BulkMonths:
         """
         mine = self._sites[request.zone]
         first, after = local_date(request.slice.start, request.zone), local_date(end, request.zone)
+        earliest, latest = (
+            first - FAR["monthly"],
+            local_date(request.slice.end, request.zone) + FAR["monthly"],
+        )
         kept: dict[tuple[int, date], tuple[float | None, ...]] = {}
         unfit: dict[str, str] = {}
         strangers: set[str] = set()
@@ -68,11 +76,11 @@ class BulkMonths:
                 raise UnfitAnswerError(f"a data row is {type(row).__name__}, not an object")
             site_id = _site_id(row.get("id"))
             if site_id not in mine:
-                if site_id not in self._known:
-                    strangers.add(str(row.get("id"))[:40])
+                if site_id not in self._known and len(strangers) < MOST_STRANGERS:
+                    strangers.add(shown(row.get("id"), 40))
                 continue
             try:
-                month = _month(row)
+                month = _month(row, earliest, latest)
                 values = tuple(number(row.get(field), field) for field in request.group.fields)
             except UnfitAnswerError as error:
                 unfit[str(site_id)] = f"unfit answer: {error}"
@@ -95,17 +103,18 @@ class BulkMonths:
 
 def _site_id(value: object) -> int:
     """Return an id, -1 of what can't be one."""
-    try:
-        return int(str(value))
-    except ValueError:
-        return -1
+    text = str(value)
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else -1
 
 
-def _month(row: Mapping[str, Any]) -> date:
+def _month(row: Mapping[str, Any], earliest: date, latest: date) -> date:
     try:
-        return month_from_answer(row["ts"])
+        month = month_from_answer(row["ts"])
     except (KeyError, TypeError, ValueError) as error:
-        raise UnfitAnswerError(f"a data row's ts is not readable: {str(row.get('ts'))[:40]!r}") from error
+        raise UnfitAnswerError(f"a data row's ts is not readable: {shown(row.get('ts'), 40)!r}") from error
+    if not earliest <= month <= latest:
+        raise UnfitAnswerError(f"the month {month:%Y-%m} is far from what was asked for")
+    return month
 
 
 def _table(kept: Mapping[tuple[int, date], tuple[float | None, ...]], request: DataRequest) -> pa.Table:

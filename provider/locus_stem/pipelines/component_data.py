@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from locus_stem.api.errors import RefusedError
+from locus_stem.api.errors import MalformedAnswerError, RefusedError
 from locus_stem.api.locus import LocusEndpoints
+from locus_stem.api.parameter import is_short_name
+from locus_stem.api.shown import shown
+from locus_stem.pipelines.rows import UnfitAnswerError, number
 from locus_stem.planning.fields import AvailableField, FieldGroup, check_wanted, field_groups
 from locus_stem.planning.params import ParamError
+from locus_stem.planning.timestamps import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from locus_stem.api.client import LocusClient
     from locus_stem.api.endpoint import Call
@@ -71,13 +75,13 @@ def component_of_node(client: LocusClient, partner_id: int, node_id: str) -> int
     exact = [component for component in found if component.get("nodeId") == node_id]
     match exact or found:
         case [component]:
-            return int(component["id"])
+            return _id(component)
         case []:
             raise ParamError(
                 "component_node_id", node_id, f"partner {partner_id} has no component with this node id"
             )
         case several:
-            names = ", ".join(f"{one.get('nodeId')} ({one['id']})" for one in several[:5])
+            names = ", ".join(f"{shown(one.get('nodeId'))} ({shown(one.get('id'))})" for one in several[:5])
             raise ParamError(
                 "component_node_id", node_id, f"{len(several)} components have such a node id: {names}"
             )
@@ -86,7 +90,18 @@ def component_of_node(client: LocusClient, partner_id: int, node_id: str) -> int
 def measuring_components(client: LocusClient, site_id: int) -> list[int]:
     """List a site's components, without those that are conceptual: they measure nothing."""
     found = client.get_site_components(site_id=site_id)
-    return [int(component["id"]) for component in found if not component.get("isConceptualNode")]
+    return [_id(component) for component in found if not component.get("isConceptualNode")]
+
+
+def _id(component: Mapping[str, Any]) -> int:
+    """Read a listed component's id.
+
+    :raises MalformedAnswerError: it has none.
+    """
+    given = component.get("id")
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        raise MalformedAnswerError(f"a component is listed with the id {shown(given)!r}")
+    return given
 
 
 def data_of_components(
@@ -142,8 +157,15 @@ def lifetime_energy(
     end = now.astimezone(ZoneInfo(tz)).replace(tzinfo=None, microsecond=0)
     rows = data_of_components(client, [component_id], Asked("yearly", start, end, tz, (field,)))
     years = [{"ts": row["ts"], field: row[field]} for row in rows if row.get(field) is not None]
-    total = sum(year[field] for year in years) if years else None
+    total = sum(_energy(year[field], field) for year in years) if years else None
     return {"component_id": component_id, "field": field, "total": total, "years": years}
+
+
+def _energy(value: object, field: str) -> float:
+    try:
+        return number(value, field) or 0.0
+    except UnfitAnswerError as error:
+        raise MalformedAnswerError(str(error)) from error
 
 
 def available_fields(base_fields: Sequence[Mapping[str, Any]]) -> tuple[AvailableField, ...]:
@@ -152,15 +174,20 @@ def available_fields(base_fields: Sequence[Mapping[str, Any]]) -> tuple[Availabl
         AvailableField.from_row(
             {
                 "short_name": aggregation["shortName"],
-                "source": base_field.get("source"),
-                "granularities": [*(base_field.get("granularities") or ()), "latest"],
+                "source": str(base_field.get("source")),
+                "granularities": [*map(str, _listed(base_field, "granularities")), "latest"],
                 "field_parameters": json.dumps(base_field.get("fieldParameters") or []),
             }
         )
         for base_field in base_fields
-        for aggregation in base_field.get("aggregations") or ()
-        if aggregation.get("shortName")
+        for aggregation in _listed(base_field, "aggregations")
+        if isinstance(aggregation, dict) and is_short_name(aggregation.get("shortName"))
     )
+
+
+def _listed(base_field: Mapping[str, Any], name: str) -> list[Any]:
+    value = base_field.get(name)
+    return value if isinstance(value, list) else []
 
 
 def _left_out(component_id: int, error: RefusedError, refused: list[RefusedError]) -> None:
@@ -172,8 +199,15 @@ def _merged(answers: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]
     """Put rows of one instant together: fields that need other parameters come in answers of their own."""
     if len(answers) == 1:
         return list(answers[0])
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[datetime, dict[str, Any]] = {}
     for answer in answers:
         for row in answer:
-            rows.setdefault(row["ts"], {}).update(row)
-    return sorted(rows.values(), key=lambda row: datetime.fromisoformat(row["ts"]))
+            rows.setdefault(_instant(row), {}).update(row)
+    return [rows[at] for at in sorted(rows)]
+
+
+def _instant(row: Mapping[str, Any]) -> datetime:
+    try:
+        return parse_instant(row.get("ts") or "")
+    except (TypeError, ValueError) as error:
+        raise MalformedAnswerError(f"a data row has the ts {shown(row.get('ts'))!r}") from error

@@ -6,7 +6,7 @@ import logging
 import time
 from collections import deque
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: How far the server's clock may be from one's own when the request was sent, which of both then tells when it was.
+AHEAD, BEHIND = timedelta(minutes=1), timedelta(seconds=1)
 #: A part is written after so many rows or seconds: memory stays flat, and a kill costs little.
 PART_ROWS = 100_000
 PART_SECONDS = 10.0
@@ -136,6 +138,9 @@ def extract_batch(
                 _take(asked.pop(outcome.call), outcome, queue, state, part)
                 outcomes += not isinstance(outcome.error, RetriableError)
                 turn.progress("data requests", len(requests) - len(queue) - len(asked), len(requests), before)
+            if turn.cut_off is not None and (request := asked.pop(turn.cut_off[0], None)) is not None:
+                part.failed[request.entity_id] = str(turn.cut_off[1])
+                queue.append(request)
             queue.extendleft(asked.values())
     finally:
         part.write()
@@ -169,7 +174,9 @@ def _calls(
         bad = tuple(name for name in request.group.fields if name in suspects)
         if bad and len(bad) < len(request.group.fields):  # what was refused before must not spoil the others
             good = tuple(name for name in request.group.fields if name not in suspects)
-            queue.appendleft(replace(request, group=FieldGroup(bad, request.group.parameters)))
+            queue.extendleft(
+                replace(request, group=FieldGroup((name,), request.group.parameters)) for name in bad
+            )
             request = replace(request, group=FieldGroup(good, request.group.parameters))
         call = source.call(request)
         asked[call] = request
@@ -246,6 +253,7 @@ def _refuse_field(request: DataRequest, name: str, reason: str, state: BatchStat
 def _refuse(request: DataRequest, reason: str, state: BatchState, part: _Part) -> None:
     log.warning("%s %s is skipped: %s", request.entity_type, request.entity_name, reason)
     state.refused[request.entity_id] = part.refused[request.entity_id] = reason
+    part.refused_at[request.entity_id] = datetime.now(UTC)
 
 
 class _Part:
@@ -263,6 +271,7 @@ class _Part:
         self._since = time.monotonic()
         self.refused: dict[int, str] = {}
         self.failed: dict[int, str] = {}
+        self.refused_at: dict[int, datetime] = {}
         self._refused_fields: list[dict[str, Any]] = []
 
     def refuse_field(self, request: DataRequest, name: str, reason: str) -> None:
@@ -274,19 +283,23 @@ class _Part:
                 "parameters": request.group.parameters,
                 "field": name,
                 "reason": reason,
+                "asked_at": datetime.now(UTC).isoformat(),
             }
         )
 
     def add(self, request: DataRequest, answer: Answer) -> None:
         """Keep the closed intervals of one answer; write the part when it is full."""
-        self._add(request, answer.payload, _earlier(answer.asked_at, answer.server_date))
+        self._add(request, answer.payload, answer.asked_at, answer.server_date)
 
     def add_nothing(self, request: DataRequest, error: RefusedError) -> None:
         """Keep the answer that there are no rows."""
-        self._add(request, (), _earlier(datetime.now(UTC), error.server_date))
+        self._add(request, (), datetime.now(UTC), error.server_date)
 
-    def _add(self, request: DataRequest, payload: Sequence[Any], asked_at: datetime) -> None:
-        end = closed_end(request.slice.end, request.zone, request.granularity, asked_at)
+    def _add(
+        self, request: DataRequest, payload: Sequence[Any], asked_at: datetime, server_date: datetime | None
+    ) -> None:
+        as_of = _earlier(asked_at, server_date)
+        end = closed_end(request.slice.end, request.zone, request.granularity, as_of)
         rows, remarks = self.source.rows(payload, request, end)
         self._tables.append(rows)
         self._rows += rows.num_rows
@@ -300,6 +313,7 @@ class _Part:
                 "fields": request.group.fields,
                 "parameters": request.group.parameters,
                 "rows": rows.num_rows,
+                "asked_at": _for_order(asked_at, server_date).isoformat(),
                 **remarks,
             }
         )
@@ -315,6 +329,7 @@ class _Part:
             {
                 "answered": self._answered,
                 "refused": {str(entity): reason for entity, reason in self.refused.items()},
+                "refused_at": {str(entity): at.isoformat() for entity, at in self.refused_at.items()},
                 "refused_fields": self._refused_fields,
                 "failed": {str(entity): reason for entity, reason in self.failed.items()},
                 "usage": usage.to_json(),
@@ -330,3 +345,13 @@ class _Part:
 def _earlier(asked_at: datetime, server_date: datetime | None) -> datetime:
     """The earlier of both clocks when the request was sent; a server's clock more than a day off tells nothing."""
     return min(asked_at, trusted(server_date, asked_at) or asked_at).astimezone(UTC)
+
+
+def _for_order(asked_at: datetime, server_date: datetime | None) -> datetime:
+    """Tell when an answer was asked for, so that those of several machines can be put in order.
+
+    One's own clock is the finer one; where it contradicts the server's, which is the same for all, that one counts.
+    """
+    date = trusted(server_date, asked_at)
+    agrees = date is None or date - AHEAD <= asked_at <= date + BEHIND
+    return (asked_at if date is None or agrees else date).astimezone(UTC)

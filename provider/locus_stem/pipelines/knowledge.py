@@ -14,6 +14,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.api.errors import (
+    ApiError,
     ConfigurationError,
     OversizedAnswerError,
     RefusedError,
@@ -183,7 +184,7 @@ def refresh_details(lake: Lake, wanted: Sequence[Wanted], today: date, turn: Tur
     queue = deque(random.sample(list(by_call), len(by_call)))
     result = Refreshed({}, {})
     taken: list[tuple[Wanted, Any]] = []
-    failing: dict[Call, RetriableError] = {}
+    failing: dict[Call, ApiError] = {}
     done, asked = 0, False
     try:
         while queue and not turn.over():
@@ -203,6 +204,8 @@ def refresh_details(lake: Lake, wanted: Sequence[Wanted], today: date, turn: Tur
                 if len(taken) >= COMMIT_EVERY:
                     _load(lake, taken, today, result)
                     taken = []
+            if turn.cut_off is not None and turn.cut_off[0] in by_call:
+                failing[turn.cut_off[0]] = turn.cut_off[1]
     finally:
         _load(lake, taken, today, result)
     if asked and not done:

@@ -12,12 +12,14 @@ from locus_stem.pipelines.batch_state import BatchState, request_key
 from locus_stem.planning.backfill import DataRequest
 from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.coverage import Skip, record_coverage, record_skips
+from locus_stem.tables.loads import load_in_order
 from locus_stem.tables.measurements import Asked, load_measurements
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from locus_stem.tables.lake import Lake
+    from locus_stem.tables.loads import Due
     from locus_stem.tables.staging import Staging
 
 log = logging.getLogger(__name__)
@@ -68,9 +70,16 @@ def load_backfill(lake: Lake, staging: Staging) -> Loaded:
     parts = [manifest["part"] for manifest in manifests if manifest["part"]]
     table, granularity, level = plan["table"], plan["granularity"], plan["level"]
     log.info("Loading %d part(s) of %d slices into %s", len(parts), len(asked), table)
-    counts = load_measurements(lake, table, granularity, parts, asked)
-    coverage = record_coverage(lake, table, level, granularity, parts, asked)
-    coverage += record_skips(lake, table, level, granularity, _skip_records(requests, skipped, outcome))
+
+    def load(due: Due) -> tuple[LoadCounts, LoadCounts]:
+        counts = load_measurements(lake, table, granularity, parts, due.asked)
+        coverage = record_coverage(lake, table, level, granularity, parts, due.covered)
+        return counts, coverage + record_skips(lake, table, level, granularity, due.skips)
+
+    records = _skip_records(requests, skipped, outcome)
+    (counts, coverage), overtaken = load_in_order(
+        lake, table, granularity, staging.plan_id, asked, records, load
+    )
     return Loaded(
         counts=counts,
         coverage=coverage,
@@ -78,7 +87,18 @@ def load_backfill(lake: Lake, staging: Staging) -> Loaded:
         entities=len({request.entity_id for request in requests}),
         skipped={str(entity): reason for entity, reason in sorted(skipped.items())},
         skipped_fields={str(entity): reasons for entity, reasons in sorted(bad_fields.items())},
+        notes=overtaken_notes(overtaken, len(asked)),
     )
+
+
+def overtaken_notes(overtaken: int, answers: int) -> list[str]:
+    """Give the report's line on answers that other runs have asked later and loaded before."""
+    if not overtaken:
+        return []
+    return [
+        f"answers of which another run had loaded younger ones, in part or whole: {overtaken} of {answers}; "
+        "those were kept"
+    ]
 
 
 def span_of(asked: Iterable[Asked]) -> dict[str, str]:
@@ -141,9 +161,20 @@ def _asked(manifests: Sequence[dict[str, Any]], skipped: dict[int, str]) -> list
     Requests for the same slice that were sent on both sides of an interval's end give the window that both saw.
     """
     return [
-        Asked(item["entity"], item["site"], item["zone"], fields, start, end)
+        Asked(item["entity"], item["site"], item["zone"], fields, start, end, asked_when(item))
         for item, fields, start, end in windows(manifests, skipped)
     ]
+
+
+def asked_when(item: Mapping[str, Any]) -> datetime:
+    """Give the instant at which an answer was asked for."""
+    return datetime.fromisoformat(item["asked_at"])
+
+
+def refused_when(outcome: BatchState, request: DataRequest, name: str) -> datetime:
+    """Give the instant at which a field of a request was refused, or its entity."""
+    known = outcome.refused_at
+    return known[request.entity_id if request.entity_id in outcome.refused else (request_key(request), name)]
 
 
 def windows(
@@ -171,6 +202,6 @@ def _skip_records(
         for name in request.group.fields:
             reason = skipped.get(request.entity_id) or reasons.get(name)
             if reason:
-                kept = request.slice
-                records.append(Skip(request.entity_id, name, reason, request.zone, kept.start, kept.end))
+                kept, at = request.slice, refused_when(outcome, request, name)
+                records.append(Skip(request.entity_id, name, reason, request.zone, kept.start, kept.end, at))
     return records

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from locus_stem.api.granularity import INTERVAL_GRANULARITIES
-from locus_stem.pipelines.load import Loaded, span_of
+from locus_stem.pipelines.load import Loaded, overtaken_notes, span_of
 from locus_stem.pipelines.rows import measurement_rows
 from locus_stem.planning.fields import FieldGroup
 from locus_stem.planning.intervals import closed_end
@@ -19,13 +19,16 @@ from locus_stem.planning.slices import Slice
 from locus_stem.planning.zones import local_day, site_zone
 from locus_stem.tables.asked import check_field_names
 from locus_stem.tables.coverage import record_coverage
+from locus_stem.tables.loads import load_in_order
 from locus_stem.tables.measurements import Asked, load_measurements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import BinaryIO
 
+    from locus_stem.tables.counts import LoadCounts
     from locus_stem.tables.lake import Lake
+    from locus_stem.tables.loads import Due
     from locus_stem.tables.staging import BatchStaging, Staging
 
 __all__ = ["OwnRows", "RowsFile", "load_own_rows"]
@@ -118,6 +121,7 @@ def load_own_rows(lake: Lake, staging: Staging, files: Sequence[RowsFile], own: 
 
     After it the table equals the rows for exactly these entities, fields and closed intervals of the window: rows are
     inserted, updated, or their values withdrawn (null); everything else stays. The same load again changes nothing.
+    What another load has brought that was asked later stays too.
 
     :param staging: for this load alone; it is empty afterwards.
     :raises ValueError: a row can't be read, or an entity isn't known.
@@ -129,16 +133,25 @@ def load_own_rows(lake: Lake, staging: Staging, files: Sequence[RowsFile], own: 
     try:
         parts = _stage(staging.batch(0), files, requests)
         asked = [
-            Asked(one.entity_id, one.site_id, one.zone, own.fields, one.slice.start, one.slice.end)
+            Asked(
+                one.entity_id, one.site_id, one.zone, own.fields, one.slice.start, one.slice.end, own.asked_at
+            )
             for one in requests.values()
             if one.slice.start < one.slice.end
         ]
         table = TABLES[own.level]
-        counts = load_measurements(lake, table, own.granularity, parts, asked)
-        coverage = record_coverage(lake, table, own.level, own.granularity, parts, asked)
+
+        def load(due: Due) -> tuple[LoadCounts, LoadCounts]:
+            counts = load_measurements(lake, table, own.granularity, parts, due.asked)
+            return counts, record_coverage(lake, table, own.level, own.granularity, parts, due.covered)
+
+        (counts, coverage), overtaken = load_in_order(
+            lake, table, own.granularity, staging.plan_id, asked, (), load
+        )
     finally:
         staging.remove()
-    return Loaded(counts, entities=len(asked), coverage=coverage, span=span_of(asked))
+    notes = overtaken_notes(overtaken, len(asked))
+    return Loaded(counts, entities=len(asked), coverage=coverage, span=span_of(asked), notes=notes)
 
 
 def _stage(batch: BatchStaging, files: Sequence[RowsFile], requests: dict[int, DataRequest]) -> list[str]:
@@ -169,7 +182,8 @@ def _part(
     import pyarrow as pa
 
     tables = [
-        measurement_rows(rows, requests[entity], requests[entity].slice.end) for entity, rows in held.items()
+        measurement_rows(rows, requests[entity], requests[entity].slice.end, anywhere=True)
+        for entity, rows in held.items()
     ]
     whole = pa.concat_tables(tables)
     return [batch.commit_part(whole, {})["part"]] if len(whole) else []

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import uuid
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cache
@@ -30,7 +30,7 @@ from locus_stem.tables.coverage import last_days
 from locus_stem.tables.staging import Staging, StagingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from locus_stem.pipelines.slot import Turn
     from locus_stem.planning.backfill import BackfillPlan, DataRequest
@@ -199,6 +199,16 @@ def seconds_a_request(lake: Lake, usage: Usage, task_id: str = "extract") -> flo
     requests = sum(run["requests"] for run in latest) or usage.requests
     seconds = sum(run["api_seconds"] for run in latest) if latest else usage.api_seconds
     return max(seconds / requests, SHORTEST_REQUEST) if requests else SECONDS_A_REQUEST
+
+
+@contextmanager
+def usage_kept(lake: Lake, run_scope: str, turn: Turn) -> Iterator[None]:
+    """Keep what a try of planning has used where it fails: it counts with the try that succeeds."""
+    try:
+        yield
+    except Exception:
+        add_usage(lake, run_scope, turn.usage())
+        raise
 
 
 def _write(

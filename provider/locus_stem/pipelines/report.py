@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,11 @@ from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.runs import add_run, record_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from locus_stem.pipelines.alert_sync import Synced
     from locus_stem.pipelines.knowledge import Refreshed
+    from locus_stem.pipelines.slot import Turn
     from locus_stem.tables.lake import Lake
     from locus_stem.tables.staging import Staging
 
@@ -110,6 +112,18 @@ def record_sync(
         f"objects that can't be read: {synced.unreadable}",
         f"cursor: {synced.cursor.isoformat() if synced.cursor else 'none yet'}",
     ]
+
+
+@contextmanager
+def failure_recorded(lake: Lake, owner: Mapping[str, Any], turn: Turn) -> Iterator[None]:
+    """Write what a turn has used into `runs` where it fails; one that doesn't is written with what it did."""
+    try:
+        yield
+    except Exception:
+        key = (owner["task_id"], owner["map_index"], owner["try_number"])
+        run = {"dag_id": owner["dag_id"], "run_id": owner["run_id"]}
+        add_run(lake, _row(run, key, turn.usage()))
+        raise
 
 
 def _row(

@@ -52,7 +52,8 @@ class Turn:
     :param client: whose requests are counted.
     :param seconds: after these no request of this turn is begun and no wait goes on.
     :param wait_left: seconds of the API's own wait that the turn's end cut off.
-    :param last_error: why the call that was asked last is to be asked again.
+    :param set_aside: seconds after which a call that fails is set aside.
+    :param cut_off: the call that was to be asked again when the turn ended, and why.
     :param endpoints: paths of the endpoints that were asked.
     """
 
@@ -60,7 +61,8 @@ class Turn:
     seconds: float = TURN_SECONDS
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     wait_left: float = 0.0
-    last_error: ApiError | None = None
+    set_aside: float = SET_ASIDE_SECONDS
+    cut_off: tuple[Call, ApiError] | None = None
     endpoints: set[str] = field(default_factory=set)
     _began: float = field(default_factory=time.monotonic)
     _told: float = field(default_factory=time.monotonic)
@@ -70,15 +72,22 @@ class Turn:
         """Whether the slot is to be given back."""
         return time.monotonic() - self._began >= self.seconds
 
-    def answers(
-        self, calls: Iterable[Call], *, set_aside: float | None = SET_ASIDE_SECONDS
-    ) -> Iterator[Outcome]:
+    @property
+    def last_error(self) -> ApiError | None:
+        """Why the call that was asked last is to be asked again."""
+        return self.cut_off[1] if self.cut_off else None
+
+    def answers(self, calls: Iterable[Call]) -> Iterator[Outcome]:
         """Ask until the calls or the turn end: then no wait goes on, and calls without an outcome are left.
 
-        :param set_aside: see :class:`~locus_stem.api.pipeline.Pipeline`.
+        A call that fails is an outcome after :attr:`set_aside` seconds.
+
         :raises FatalError: nothing more will work.
-        :raises RetriableError: a call is to be sent much later, or still fails where calls aren't set aside.
+        :raises RetriableError: a call is to be sent much later.
         """
+        return self._answers(calls, self.set_aside)
+
+    def _answers(self, calls: Iterable[Call], set_aside: float | None) -> Iterator[Outcome]:
         with Pipeline(self.client, self._noted(calls), set_aside=set_aside) as pipeline:
             alarm = threading.Timer(max(0.0, self._began + self.seconds - time.monotonic()), pipeline.close)
             alarm.daemon = True
@@ -87,7 +96,7 @@ class Turn:
                 yield from pipeline
             finally:
                 alarm.cancel()
-                self.wait_left, self.last_error = pipeline.wait_left, pipeline.last_error
+                self.wait_left, self.cut_off = pipeline.wait_left, pipeline.cut_off or self.cut_off
 
     def _noted(self, calls: Iterable[Call]) -> Iterator[Call]:
         for call in calls:
@@ -102,7 +111,7 @@ class Turn:
         :raises RetriableError: it still failed then.
         :raises UnansweredError: the API kept failing until the turn's end.
         """
-        for outcome in self.answers([call], set_aside=set_aside):
+        for outcome in self._answers([call], set_aside):
             if outcome.error is not None:
                 raise outcome.error
             if outcome.answer is not None:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from locus_stem.api.stem import STREAM_TYPES
 from locus_stem.pipelines.batch_state import BatchState, request_key
-from locus_stem.pipelines.load import Loaded, answered, span_of, windows
+from locus_stem.pipelines.load import (
+    Loaded,
+    answered,
+    asked_when,
+    overtaken_notes,
+    refused_when,
+    span_of,
+    windows,
+)
 from locus_stem.pipelines.plan import (
     NothingAllowedError,
     Planned,
@@ -22,6 +30,7 @@ from locus_stem.pipelines.stem_extract import series_number
 from locus_stem.pipelines.stem_lists import listed_sites, refresh_sites
 from locus_stem.planning.stem import SITE, ZONE, StreamParams, plan_streams
 from locus_stem.tables.coverage import Skip, record_coverage, record_skips
+from locus_stem.tables.loads import load_in_order
 from locus_stem.tables.streams import TABLE, load_streams, series_asked
 
 if TYPE_CHECKING:
@@ -29,7 +38,9 @@ if TYPE_CHECKING:
 
     from locus_stem.pipelines.slot import Turn
     from locus_stem.planning.request import DataRequest
+    from locus_stem.tables.counts import LoadCounts
     from locus_stem.tables.lake import Lake
+    from locus_stem.tables.loads import Due
     from locus_stem.tables.staging import Staging
 
 log = logging.getLogger(__name__)
@@ -128,16 +139,24 @@ def load_stem_backfill(lake: Lake, staging: Staging) -> Loaded:
         series_number(place, name): (site, name) for place, site in sites.items() for name in STREAM_TYPES
     }
     asked = [
-        series_asked(series_number(item["entity"], name), begun, end)
+        series_asked(series_number(item["entity"], name), begun, end, asked_when(item))
         for item, fields, start, end in windows(manifests, outcome.refused)
         for name in fields
         if (begun := begins.within(sites[item["entity"]], name, start)) < end
     ]
     parts = [manifest["part"] for manifest in manifests if manifest["part"]]
     log.info("Loading %d part(s) of %d requests into %s", len(parts), len(requests), TABLE)
-    counts = load_streams(lake, int(plan["granularity"]), parts, asked, names)
-    coverage = record_coverage(lake, TABLE, SITE, plan["granularity"], parts, asked, names)
-    coverage += record_skips(lake, TABLE, SITE, plan["granularity"], _skips(requests, outcome, begins))
+    granularity = plan["granularity"]
+
+    def load(due: Due) -> tuple[LoadCounts, LoadCounts]:
+        counts = load_streams(lake, int(granularity), parts, due.asked, names)
+        coverage = record_coverage(lake, TABLE, SITE, granularity, parts, due.covered, names)
+        return counts, coverage + record_skips(lake, TABLE, SITE, granularity, due.skips)
+
+    records = _skips(requests, outcome, begins)
+    (counts, coverage), overtaken = load_in_order(
+        lake, TABLE, granularity, staging.plan_id, asked, records, load, names
+    )
     unavailable: dict[str, dict[str, str]] = {}
     for (place, _, _), reasons in outcome.refused_fields.items():
         if place not in outcome.refused:
@@ -150,7 +169,7 @@ def load_stem_backfill(lake: Lake, staging: Staging) -> Loaded:
         entities=len(sites),
         skipped={sites[place]: reason for place, reason in sorted(outcome.refused.items())},
         skipped_fields=dict(sorted(unavailable.items())),
-        notes=_off_grid(items, sites),
+        notes=[*_off_grid(items, sites), *overtaken_notes(overtaken, len(asked))],
     )
 
 
@@ -177,7 +196,8 @@ def _skips(requests: Sequence[DataRequest], outcome: BatchState, begins: _Begins
             reason = outcome.refused.get(request.entity_id) or reasons.get(name)
             begun = begins.within(request.name, name, request.slice.start)
             if reason and begun < request.slice.end:
-                records.append(Skip(request.name, name, reason, ZONE, begun, request.slice.end))
+                at = refused_when(outcome, request, name)
+                records.append(Skip(request.name, name, reason, ZONE, begun, request.slice.end, at))
     return records
 
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from locus_stem.api.errors import StemNoData, StemStreamUnavailable
+from locus_stem.api.shown import shown
 from locus_stem.api.stem import STREAM_TYPES, StemEndpoints
-from locus_stem.pipelines.rows import UnfitAnswerError, number
+from locus_stem.pipelines.rows import FAR_ELSE, UnfitAnswerError, number
 from locus_stem.planning.stem import reach
+from locus_stem.planning.timestamps import parse_instant
 from locus_stem.tables.asked import micros
 from locus_stem.tables.schemas import INSTANT
 from locus_stem.tables.streams import LEAD, VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from locus_stem.api.endpoint import Call
     from locus_stem.api.errors import RefusedError
@@ -68,7 +71,7 @@ class Streams:
         :raises UnfitAnswerError: a stream or row is not an object, has no readable times, or holds no finite number.
         """
         step = int(request.granularity) * 1_000_000
-        first, last = micros(request.slice.start), micros(end)
+        first, last, far = micros(request.slice.start), micros(end), FAR_ELSE // timedelta(microseconds=1)
         whole = micros(reach(request.slice, int(request.granularity)))
         series: list[int] = []
         starts: list[int] = []
@@ -82,13 +85,19 @@ class Streams:
                 if not isinstance(row, dict):
                     raise UnfitAnswerError(f"a data row is {type(row).__name__}, not an object")
                 ended = _instant(row, "end_datetime")
+                lead = ended - _instant(row, "start_datetime")
+                if not first - far <= ended <= last + far or not 0 <= lead <= 2 * step:
+                    raise UnfitAnswerError(
+                        f"a data row from {shown(row['start_datetime'], 40)} to {shown(row['end_datetime'], 40)} is no "
+                        "interval of what was asked for"
+                    )
                 if ended % step:
                     off_grid += 1
                     continue
                 whole = max(whole, ended)
                 if first < ended <= last:
                     repeated += ended in kept
-                    kept[ended] = ended - _instant(row, "start_datetime"), number(row.get(VALUE), VALUE)
+                    kept[ended] = lead, number(row.get(VALUE), VALUE)
             if repeated:
                 log.warning(
                     "%s: %d row(s) of %s came twice; the last was kept", request.title, repeated, stream_type
@@ -119,9 +128,9 @@ def _streams(payload: Sequence[Any], request: DataRequest) -> Iterable[tuple[str
     for stream in payload:
         name, rows = stream.get("stream_type"), stream.get("streams")
         if not isinstance(rows, list):
-            raise UnfitAnswerError(f"the stream {str(name)[:40]!r} has no list of rows")
+            raise UnfitAnswerError(f"the stream {shown(name, 40)!r} has no list of rows")
         if name not in request.group.fields:
-            log.warning("%s: the stream %.40r was not asked for and is left out", request.title, name)
+            log.warning("%s: the stream %s was not asked for and is left out", request.title, shown(name, 40))
             continue
         found[name] = [*found.get(name, ()), *rows]
     return found.items()
@@ -130,7 +139,8 @@ def _streams(payload: Sequence[Any], request: DataRequest) -> Iterable[tuple[str
 def _instant(row: Mapping[str, Any], name: str) -> int:
     """Return a time of a row in microseconds; one without a zone is in UTC, as all of Stem's are."""
     try:
-        moment = datetime.fromisoformat(row[name])
+        return micros(parse_instant(row[name]))
     except (KeyError, TypeError, ValueError) as error:
-        raise UnfitAnswerError(f"a data row's {name} is not readable: {str(row.get(name))[:40]!r}") from error
-    return micros(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
+        raise UnfitAnswerError(
+            f"a data row's {name} is not readable: {shown(row.get(name), 40)!r}"
+        ) from error

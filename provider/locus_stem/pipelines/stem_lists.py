@@ -216,4 +216,4 @@ def _pages(call: Call, turn: Turn, patience: float | None = None) -> list[dict[s
 
 
 def _ids(objects: Iterable[Mapping[str, Any]]) -> set[str]:
-    return {str(one["id"]) for one in objects if one.get("id") is not None}
+    return {str(one["id"]) for one in objects if isinstance(one.get("id"), str | int)}

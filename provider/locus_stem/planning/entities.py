@@ -71,8 +71,10 @@ def chosen_entities(
         chosen = _chosen(found, params.site_ids)
         note = "" if chosen.entities or chosen.skipped else "there are no sites"
     else:
-        rows = {int(row["component_id"]): row for row in components}
+        every = {int(row["component_id"]): row for row in components}
+        rows = {key: row for key, row in every.items() if row["site_id"] is not None}
         check_known("component_ids", params.component_ids, rows)
+        homeless = len(every) - len(rows)
         found = [
             (
                 Entity("component", int(row["site_id"]), key),
@@ -82,6 +84,8 @@ def chosen_entities(
         ]
         chosen = _chosen(found, params.component_ids)
         note = _bare_sites(params.site_ids, chosen)
+        if homeless:
+            note = "; ".join(filter(None, (note, f"{homeless} components without a site aren't asked")))
     return ChosenEntities(chosen.entities, chosen.skipped, (note,) if note else ())
 
 

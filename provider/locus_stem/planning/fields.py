@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["AvailableField", "FieldGroup", "check_wanted", "field_groups", "halve"]
 
 _SHOWN = 20  # names listed in a message
+#: Characters of a parameter's name or value.
+LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,4 +143,27 @@ def _groups(
 
 @lru_cache(maxsize=10_000)
 def _parameters(text: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    return tuple((item["param"], tuple(item.get("values") or ())) for item in json.loads(text) or ())
+    """Read field parameters; what isn't one, or can't be sent, is left out."""
+    try:
+        listed = json.loads(text)
+    except ValueError:  # too long to be stored whole
+        return ()
+    found = []
+    for item in listed if isinstance(listed, list) else ():
+        if isinstance(item, dict) and _is_name(item.get("param")):
+            values = item.get("values")
+            kept = [str(value) for value in (values if isinstance(values, list) else ()) if _is_plain(value)]
+            found.append((item["param"], tuple(kept)))
+    return tuple(found)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and _is_plain(value)
+
+
+def _is_plain(value: object) -> bool:
+    return (
+        isinstance(value, str | int | float)
+        and 0 < len(str(value).strip()) <= LONGEST_NAME
+        and str(value).isprintable()
+    )

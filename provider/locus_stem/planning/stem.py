@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
+from locus_stem.api.shown import shown
 from locus_stem.api.stem import DEFAULT_RESOLUTION, RESOLUTIONS, STREAM_TYPES, STREAMS_LIMIT
 from locus_stem.planning.entities import check_known
 from locus_stem.planning.fields import FieldGroup
@@ -20,6 +21,7 @@ from locus_stem.planning.intervals import closed_end, floor_to_grid
 from locus_stem.planning.params import ParamError, check_names, date_range, flag, given, listed, whole
 from locus_stem.planning.request import DataRequest
 from locus_stem.planning.slices import Slice
+from locus_stem.planning.timestamps import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -141,7 +143,7 @@ def plan_streams(
     notes += [f"{number} of {len(asked)} sites have no {name}" for name, number in lacking.items()]
     if strange:
         notes.append(
-            f"streams that the reference doesn't name aren't asked for: {', '.join(sorted(strange))}"
+            f"streams that the reference doesn't name aren't asked for: {shown(', '.join(sorted(strange)))}"
         )
     if unclosed:
         what = f"interval of {params.resolution} s in [{params.start}, {params.end})"
@@ -200,18 +202,20 @@ def reach(kept: Slice, resolution: int) -> datetime:
 def _streams(row: Mapping[str, Any]) -> dict[str, datetime | None]:
     """Return since when a site has each of its streams; without a list it may have any."""
     text = row.get("stream_start_times")
-    starts = json.loads(text) if text else None
+    try:
+        starts = json.loads(text) if text else None
+    except ValueError:  # too long to be stored whole
+        starts = None
     if not isinstance(starts, dict):
         return dict.fromkeys(STREAM_TYPES)
     return {str(name): _instant(value) for name, value in starts.items()}
 
 
-def _instant(value: object) -> datetime | None:
+def _instant(value: Any) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError:
+        return parse_instant(value)
+    except (TypeError, ValueError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _known(names: Sequence[str], rows: Mapping[str, Any]) -> list[str]:

@@ -11,11 +11,13 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from locus_stem.api.granularity import is_below_daily
+from locus_stem.api.shown import shown
 from locus_stem.planning.zones import first_instant
 
 __all__ = ["interval_start_from_answer", "month_from_answer", "parse_instant"]
 
 FIRST_YEAR, LAST_YEAR = 1970, 2100
+LONGEST = 40
 
 
 def parse_instant(text: str, zone: str = "UTC") -> datetime:
@@ -58,10 +60,12 @@ def _start_of_wall_date(ts: str, zone: str) -> datetime:
 
 def _parse(text: str) -> datetime:
     try:
+        if len(text) > LONGEST:  # any number of digits of a second would be read, and kept in a cache
+            raise ValueError  # noqa: TRY301
         stamp = datetime.fromisoformat(text)
     except (TypeError, ValueError):
         raise ValueError(
-            f"ts {text!r} is not an ISO 8601 timestamp such as 2014-04-01T12:00:00-07:00"
+            f"ts {shown(text)!r} is not an ISO 8601 timestamp such as 2014-04-01T12:00:00-07:00"
         ) from None
     if not FIRST_YEAR <= stamp.year <= LAST_YEAR:
         raise ValueError(f"ts {text!r} is outside the years {FIRST_YEAR} to {LAST_YEAR}")

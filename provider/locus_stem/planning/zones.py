@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import TZPATH, ZoneInfo, available_timezones
 
+from locus_stem.api.shown import shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -29,7 +31,7 @@ def _by_lower_case() -> dict[str, str]:
 
 def canonical_zone(name: str | None) -> str | None:
     """Return the IANA spelling of a zone name given in any case, or None if there is no such zone."""
-    return None if name is None else _by_lower_case().get(name.strip().lower())
+    return _by_lower_case().get(name.strip().lower()) if isinstance(name, str) else None
 
 
 @lru_cache(maxsize=200_000)
@@ -71,11 +73,11 @@ def site_zone(site: Mapping[str, Any], client_tz: str | None) -> tuple[str, str 
     fallback = canonical_zone(client_tz)
     if fallback is not None and not named:
         return fallback, None
-    who = f"site {site.get('site_id')}" + (f" ({site['name']})" if site.get("name") else "")
-    what = f"has the unknown time zone {named!r}" if named else "has no time zone"
+    who = f"site {site.get('site_id')}" + (f" ({shown(site['name'])})" if site.get("name") else "")
+    what = f"has the unknown time zone {shown(named)!r}" if named else "has no time zone"
     if fallback is not None:
         return fallback, f"{who} {what}; its client's, {fallback}, is taken"
-    also = f"unknown ({client_tz!r})" if client_tz else "absent"
+    also = f"unknown ({shown(client_tz)!r})" if client_tz else "absent"
     return "UTC", f"{who} {what} and its client's is {also}; UTC is taken, so its days are UTC days"
 
 

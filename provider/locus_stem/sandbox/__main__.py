@@ -22,7 +22,10 @@ from locus_stem.sandbox.options import (
     FieldParameters,
     Offsets,
     Options,
+    StemPages,
     StemShift,
+    StemTotal,
+    UpdatedSince,
     UtcSuffix,
 )
 from locus_stem.sandbox.server import HOST, Server
@@ -37,8 +40,8 @@ references refuse; the options below make it behave where they leave room, and m
 """
 EPILOG = f"""\
 faults: --fault KIND=RATE, again for each kind. RATE is from 0 to 1; kinds are
-  {", ".join(RATE_FAULTS[:8])},
-  {", ".join(RATE_FAULTS[8:])};
+  {", ".join(RATE_FAULTS[:10])},
+  {", ".join(RATE_FAULTS[10:])};
   or forbidden=ID (403), gone=ID (404), bad-request=ID or ID@START (400 for its data), bad-field=SHORT_NAME (400).
 controls: GET /_sandbox/log and /_sandbox/stats, POST /_sandbox/reset, /_sandbox/revoke, and /_sandbox/revise
   with {{"entity_type": "site", "entity_id": 3000001, "start": "2025-01-01T00:00:00+00:00", "end": "...",
@@ -91,6 +94,11 @@ def _parser() -> argparse.ArgumentParser:
         default="missing",
         help="an interval without data has no row, or an empty one",
     )
+    fleet.add_argument(
+        "--unknown",
+        action="store_true",
+        help="answers hold keys and values too that no reference names, as a later version of the APIs may",
+    )
     way = parser.add_argument_group("behaviour")
     way.add_argument("--latency-ms", type=float, default=0.0, help="time that each answer takes (0)")
     way.add_argument("--concurrency", type=int, default=1, help="Locus requests in flight before a 429 (1)")
@@ -125,6 +133,25 @@ def _parser() -> argparse.ArgumentParser:
         help="how Stem shifts start and end (literal)",
     )
     way.add_argument("--stem-page-as-text", action="store_true", help="Stem answers page as text")
+    way.add_argument(
+        "--stem-total",
+        choices=get_args(StemTotal),
+        default="all",
+        help="what Stem's total counts: all there are, or those of the page (all)",
+    )
+    way.add_argument(
+        "--stem-pages",
+        choices=get_args(StemPages),
+        default="apart",
+        help="overlapping: the last of a page is also the first of the next; endless: the last page comes again "
+        "after it (apart)",
+    )
+    way.add_argument(
+        "--updated-since",
+        choices=get_args(UpdatedSince),
+        default="inclusive",
+        help="whether an alert that was updated exactly then is answered (inclusive)",
+    )
     wrong = parser.add_argument_group("faults")
     wrong.add_argument(
         "--fault",
@@ -136,7 +163,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     wrong.add_argument("--fault-seed", type=int, default=0, help="seed of the faults (0)")
     wrong.add_argument("--fault-streak", type=int, default=2, help="most faults in a row for one request (2)")
-    wrong.add_argument("--retry-after", type=int, default=1, help="seconds that a 429-retry-after names (1)")
+    wrong.add_argument(
+        "--retry-after", type=int, default=1, help="seconds that 429-retry-after and 503-retry-after name (1)"
+    )
     wrong.add_argument("--slow-seconds", type=float, default=2.0, help="how long a slow answer trickles (2)")
     wrong.add_argument(
         "--hang-seconds", type=float, default=600.0, help="how long a hanging request hangs (600)"
@@ -165,6 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         now=_clock(chosen.now, freeze=chosen.freeze),
         partner_id=chosen.partner,
         gaps=chosen.gaps,
+        unknown=chosen.unknown,
     )
     options = Options(
         latency_ms=chosen.latency_ms,
@@ -179,6 +209,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         field_parameters=chosen.field_parameters,
         stem_shift=chosen.stem_shift,
         stem_page_as_text=chosen.stem_page_as_text,
+        stem_total=chosen.stem_total,
+        stem_pages=chosen.stem_pages,
+        updated_since=chosen.updated_since,
         faults=tuple(chosen.fault),
         fault_seed=chosen.fault_seed,
         fault_streak=chosen.fault_streak,

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from locus_stem.sandbox import unknown
 from locus_stem.sandbox.entities import COMPONENTS_A_SITE, FIRST_COMPONENT, lifetime, mix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from locus_stem.sandbox.entities import Component
+    from locus_stem.sandbox.fleet import Fleet
 
 EPOCH = datetime(2019, 1, 1, tzinfo=UTC)
 CYCLE = timedelta(days=16)
@@ -125,3 +127,9 @@ def alert_values(alert: Alert) -> dict[str, Any]:
         found["end"] = alert.end
     found["updated"] = alert.updated
     return found | dict(zip(("descriptionShort", "descriptionLong"), alert.descriptions, strict=False))
+
+
+def shown_values(fleet: Fleet, alert: Alert) -> dict[str, Any]:
+    """Return an alert's attributes as a fleet shows them."""
+    found = alert_values(alert)
+    return unknown.extended(found, alert.id) if fleet.unknown else found

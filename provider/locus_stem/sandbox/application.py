@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -14,6 +15,7 @@ from locus_stem.sandbox.locus_routes import LocusRoutes
 from locus_stem.sandbox.oauth import Tokens
 from locus_stem.sandbox.reply import Refusal, Reply, locus_error, stem_error
 from locus_stem.sandbox.stem_routes import StemRoutes
+from locus_stem.sandbox.unknown import extended_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 TOKEN_PATH = "/oauth/token"  # noqa: S105  # a path
 STEM_PREFIX = "/api/v1/"
 CONTROL_PREFIX = "/_sandbox/"
-#: Faults that the socket makes out of a good reply; the others are replies of their own.
-OF_THE_SOCKET = frozenset({"reset", "hang", "empty", "cut-off", "garbled", "slow"})
+#: Replies of an error's status alone.
+STATUSES = frozenset({"429", "500", "502", "503", "504"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,28 +99,39 @@ class Application:
         if fault == "401":
             self.tokens.revoke(request.headers.get("Authorization"))
             return error(401)
-        if fault in {"500", "502", "503", "429"}:
+        if fault in STATUSES:
             return error(int(fault))
-        if fault == "429-retry-after":
-            return replace(error(429), headers={"Retry-After": str(self.options.retry_after)})
+        if fault in {"429-retry-after", "503-retry-after"}:
+            return self._later(error(int(fault[:3])))
         if fault == "not-json":
             return Reply(
                 200, b"<html><body>Scheduled maintenance</body></html>", {"Content-Type": "text/html"}
             )
         if fault == "status-in-body":
-            statuses = (
-                (500,) if served.api == "token" else (500, 429) if served.api == "stem" else (500, 429, 401)
-            )
-            return locus_error_in_ok(statuses[len(self.ledger.served) % len(statuses)])
-        pairs = parse_qsl(request.query, keep_blank_values=True)
+            statuses = (500, 429, 401) if served.api == "locus" else (500,)
+            return replace(error(statuses[len(self.ledger.served) % len(statuses)]), status=200)
         try:
-            if served.api == "token":
-                return self._token(request, fault)
-            if served.api == "stem":
-                return self.stem.answer(request.path, pairs)
-            return self.locus.answer(request.path, pairs)
+            answer = self._answer(request, served, fault)
         except Refusal as refusal:
             return error(refusal.status, refusal.message)
+        return extended_answer(answer) if self.fleet.unknown else answer
+
+    def _answer(self, request: Request, served: Served, fault: str | None) -> Reply:
+        pairs = parse_qsl(request.query, keep_blank_values=True)
+        if served.api == "token":
+            return self._token(request, fault)
+        if served.api == "stem":
+            return self.stem.answer(request.path, pairs)
+        return self.locus.answer(request.path, pairs)
+
+    def _later(self, refusal: Reply) -> Reply:
+        """Name the time to wait in both forms of HTTP: a 429 in seconds, a 503 as a date."""
+        seconds = self.options.retry_after
+        named = str(seconds)
+        if refusal.status == 503:
+            until = self.fleet.now() + timedelta(seconds=seconds)
+            named = format_datetime(until.astimezone(UTC), usegmt=True)
+        return replace(refusal, headers={"Retry-After": named})
 
     def _token(self, request: Request, fault: str | None) -> Reply:
         return self.tokens.token(
@@ -164,11 +177,6 @@ class Application:
             datetime.fromisoformat(arguments.pop("end")),
             **arguments,
         )
-
-
-def locus_error_in_ok(status: int) -> Reply:
-    """Write an error's body under the status 200."""
-    return replace(locus_error(status), status=200)
 
 
 def logged_query(pairs: Pairs) -> str:

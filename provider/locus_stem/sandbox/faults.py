@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 #: Kinds that have a meaning for a request of each API; a token is refused by nothing but its own kinds.
 _NOT_FOR = {
     "locus": {"refresh-without-refresh-token", "refresh-refused"},
-    "stem": {"refresh-without-refresh-token", "refresh-refused", "401", "status-in-body"},
+    "stem": {"refresh-without-refresh-token", "refresh-refused", "401"},
     "token": {"401", "refresh-without-refresh-token", "refresh-refused"},
     "refresh": {"401"},
 }
@@ -43,7 +43,7 @@ class Faults:
             return None
         for number, (kind, rate) in enumerate(self._rates):
             chance = mix(self._options.fault_seed, key, count, number) / 2**64
-            if chance < rate and kind not in _NOT_FOR[api]:
+            if chance < rate and kind not in _NOT_FOR.get(api, ()):
                 self._streaks[key] = self._streaks.get(key, 0) + 1
                 return kind
         self._streaks[key] = 0

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from locus_stem.sandbox import entities, truth
+from locus_stem.sandbox import entities, truth, unknown
 from locus_stem.sandbox.entities import COMPONENTS_A_SITE, FIRST_CLIENT, FIRST_COMPONENT, FIRST_SITE, mix
 from locus_stem.sandbox.grid import minute_of, zone_info
 from locus_stem.sandbox.recorded import SLOTS_A_DAY, channel
@@ -49,6 +49,7 @@ class Fleet:
     :param now: returns the present (aware); the real clock where None. An instant stands still.
     :param stem_sites: number of Stem's sites; a quarter of Locus's, at least 6, where None.
     :param gaps: whether an interval without any data has no row, or a row of ``id`` and ``ts`` alone.
+    :param unknown: objects hold keys and values too that no reference names; see the module ``unknown``.
     """
 
     def __init__(
@@ -60,14 +61,18 @@ class Fleet:
         partner_id: int = 1,
         stem_sites: int | None = None,
         gaps: Gaps = "missing",
+        unknown: bool = False,
     ) -> None:
         self.sites = sites
         self.seed = seed
         self.partner_id = partner_id
         self.gaps: Gaps = gaps
+        self.unknown = unknown
         self.clients = min(sites, max(3, sites // 25))
         self._now = now
-        self.stem = StemFleet(max(6, sites // 4) if stem_sites is None else stem_sites, seed, self.now)
+        self.stem = StemFleet(
+            max(6, sites // 4) if stem_sites is None else stem_sites, seed, self.now, unknown=unknown
+        )
         self._revisions: dict[tuple[EntityType, int], tuple[Revision, ...]] = {}
         self.site = lru_cache(maxsize=4096)(self._site)
         self.entity = lru_cache(maxsize=4096)(self._entity)
@@ -82,6 +87,18 @@ class Fleet:
     def set_now(self, now: Callable[[], datetime] | datetime | None) -> None:
         """Change what the present is; see the constructor."""
         self._now = now
+
+    def at(self, moment: datetime) -> Fleet:
+        """Return the same fleet with another present, as it is without revisions."""
+        return Fleet(
+            self.sites,
+            self.seed,
+            moment,
+            partner_id=self.partner_id,
+            stem_sites=self.stem.sites,
+            gaps=self.gaps,
+            unknown=self.unknown,
+        )
 
     # -- who is there
 
@@ -239,19 +256,33 @@ class Fleet:
         """Return a client object."""
         if client_id not in self.client_ids:
             raise KeyError(client_id)
-        return entities.client_object(client_id - FIRST_CLIENT, self.partner_id)
+        return self._shown(entities.client_object(client_id - FIRST_CLIENT, self.partner_id), client_id)
 
     def site_object(self, site_id: int) -> dict[str, Any]:
         """Return a site object."""
-        return entities.site_object(self.site(site_id))
+        return self._shown(entities.site_object(self.site(site_id)), site_id)
 
     def component_object(self, component_id: int) -> dict[str, Any]:
         """Return a component object."""
-        return entities.component_object(self.component(component_id))
+        return self._shown(entities.component_object(self.component(component_id)), component_id)
+
+    def install_info(self, site_id: int) -> dict[str, Any]:
+        """Return a site's installinfo object."""
+        return self._shown(entities.install_info(self.site(site_id)), site_id)
+
+    def model_settings(self, site_id: int) -> dict[str, Any]:
+        """Return a site's modelsettings object."""
+        return self._shown(entities.model_settings(self.site(site_id)), site_id)
+
+    def _shown(self, found: dict[str, Any], number: int) -> dict[str, Any]:
+        return unknown.extended(found, number) if self.unknown else found
 
     def data_available(self, entity_type: EntityType, entity_id: int) -> list[dict[str, Any]]:
         """Return an entity's base field objects."""
-        return [field.to_object() for field in self.entity(entity_type, entity_id).fields.values()]
+        known = [field.to_object() for field in self.entity(entity_type, entity_id).fields.values()]
+        if not self.unknown:
+            return known
+        return [*(unknown.extended(item, entity_id) for item in known), unknown.BASE_FIELD]
 
     # -- the truth about rows; see the module truth
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from locus_stem.api.granularity import ALERTS_OPEN_DURING_LIMIT, ALERTS_UPDATED_SINCE_LIMIT
 from locus_stem.api.locus import ALERT_PRIORITIES, ALERT_STATUSES, ALERT_TYPES
-from locus_stem.sandbox.alerts import alert_values, alerts_of
+from locus_stem.sandbox.alerts import alerts_of, shown_values
 from locus_stem.sandbox.grid import write
 from locus_stem.sandbox.locus_objects import listed
 from locus_stem.sandbox.query import moment_in, one_of, parameters, zone_of
@@ -50,18 +50,21 @@ def alerts(
     types = one_of(found, "alertType", ALERT_TYPES) if "alertType" in found else None
     status = one_of(found, "status", ALERT_STATUSES)
     priorities = one_of(found, "priority", ALERT_PRIORITIES) if "priority" in found else None
+    inclusive = options.updated_since == "inclusive"
     earliest = max((moment for moment in (since, period and period[0]) if moment), default=None)
     chosen = (
         alert
         for component in components
         for alert in alerts_of(component, now, fleet.seed, since=earliest)
-        if (since is None or alert.updated >= since)
+        if (since is None or alert.updated > since or (alert.updated == since and inclusive))
         and (period is None or alert.open_during(*period))
         and (types is None or alert.alert_type in types)
         and ("open" if alert.end is None else "closed") in status
         and (priorities is None or alert.priority.lower() in priorities)
     )
-    return listed("alerts", (_written(alert, zone, options.utc_suffix or "-00:00") for alert in chosen))
+    return listed(
+        "alerts", (_written(fleet, alert, zone, options.utc_suffix or "-00:00") for alert in chosen)
+    )
 
 
 def _period(found: dict[str, str], zone: ZoneInfo) -> tuple[datetime, datetime] | None:
@@ -80,8 +83,8 @@ def _seconds(period: tuple[datetime, datetime]) -> float:
     return period[1].timestamp() - period[0].timestamp()
 
 
-def _written(alert: Alert, zone: ZoneInfo, suffix: str) -> dict[str, Any]:
+def _written(fleet: Fleet, alert: Alert, zone: ZoneInfo, suffix: str) -> dict[str, Any]:
     return {
         name: write(value, zone, suffix) if isinstance(value, datetime) else value
-        for name, value in alert_values(alert).items()
+        for name, value in shown_values(fleet, alert).items()
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from locus_stem.sandbox import entities
+from locus_stem.sandbox import entities, unknown
 from locus_stem.sandbox.catalogue import BULK
 from locus_stem.sandbox.query import parameters
 from locus_stem.sandbox.reply import Refusal, Reply
@@ -48,9 +48,9 @@ def sites(fleet: Fleet, options: Options, site_ids: Iterable[int]) -> Reply:
     )
 
 
-def components(found: Iterable[Component]) -> Reply:
+def components(fleet: Fleet, found: Iterable[Component]) -> Reply:
     """Answer a list of components."""
-    return listed("components", map(entities.component_object, found))
+    return listed("components", (fleet.component_object(component.id) for component in found))
 
 
 def partner_components(fleet: Fleet, pairs: Pairs) -> Reply:
@@ -65,16 +65,16 @@ def partner_components(fleet: Fleet, pairs: Pairs) -> Reply:
                 for component in answered
                 if pattern.fullmatch(str(entities.component_object(component).get(key, "")))
             ]
-    return components(answered)
+    return components(fleet, answered)
 
 
 def _like(text: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, text.split("%"))))
 
 
-def bulk_data_available() -> Reply:
+def bulk_data_available(fleet: Fleet) -> Reply:
     """Answer what bulk data offers."""
-    return listed("baseFields", BULK)
+    return listed("baseFields", [unknown.extended(item, 0) for item in BULK] if fleet.unknown else BULK)
 
 
 def without_parameters(pairs: Pairs) -> None:

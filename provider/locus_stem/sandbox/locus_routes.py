@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from locus_stem.api.locus import LOCUS_ENDPOINTS
-from locus_stem.sandbox import entities, locus_alerts, locus_data, locus_objects
+from locus_stem.sandbox import locus_alerts, locus_data, locus_objects
 from locus_stem.sandbox.fleet import FOREIGN_CLIENT, FOREIGN_COMPONENT, FOREIGN_PARTNER, FOREIGN_SITE
 from locus_stem.sandbox.locus_objects import listed, number_of, single, without_parameters
 from locus_stem.sandbox.reply import Refusal, Reply
@@ -88,13 +88,16 @@ class LocusRoutes:
         return single(self.fleet.component_object(component_id))
 
     def get_site_components(self, site_id: int, _: Pairs) -> Reply:  # noqa: D102
-        return locus_objects.components(self.fleet.components(site_id))
+        return locus_objects.components(self.fleet, self.fleet.components(site_id))
 
     def get_client_components(self, client_id: int, _: Pairs) -> Reply:  # noqa: D102
         return locus_objects.components(
-            component
-            for site_id in self.fleet.client_site_ids(client_id)
-            for component in self.fleet.components(site_id)
+            self.fleet,
+            (
+                component
+                for site_id in self.fleet.client_site_ids(client_id)
+                for component in self.fleet.components(site_id)
+            ),
         )
 
     def get_partner_components(self, _: int, pairs: Pairs) -> Reply:  # noqa: D102
@@ -112,10 +115,10 @@ class LocusRoutes:
         return locus_objects.sites(self.fleet, self.options, self.fleet.site_ids)
 
     def get_installinfo(self, site_id: int, _: Pairs) -> Reply:  # noqa: D102
-        return single(entities.install_info(self.fleet.site(site_id)))
+        return single(self.fleet.install_info(site_id))
 
     def get_modelsettings(self, site_id: int, _: Pairs) -> Reply:  # noqa: D102
-        return single(entities.model_settings(self.fleet.site(site_id)))
+        return single(self.fleet.model_settings(site_id))
 
     # -- clients
 
@@ -134,7 +137,7 @@ class LocusRoutes:
         return listed("baseFields", self.fleet.data_available("site", site_id))
 
     def get_site_bulk_dataavailable(self, _: int, __: Pairs) -> Reply:  # noqa: D102
-        return locus_objects.bulk_data_available()
+        return locus_objects.bulk_data_available(self.fleet)
 
     def get_component_data(self, component_id: int, pairs: Pairs) -> Reply:  # noqa: D102
         return self._data("component", component_id, pairs)

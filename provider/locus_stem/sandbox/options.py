@@ -10,9 +10,13 @@ Offsets = Literal["right", "wrong"]
 UtcSuffix = Literal["Z", "-00:00", "+00:00"]
 FieldParameters = Literal["required", "ignored"]
 StemShift = Literal["literal", "example", "none"]
+StemTotal = Literal["all", "page"]
+StemPages = Literal["apart", "overlapping", "endless"]
+UpdatedSince = Literal["inclusive", "exclusive"]
 RATE_FAULTS = (
-    "429", "429-retry-after", "500", "502", "503", "reset", "hang", "empty", "cut-off", "garbled", "not-json",
-    "status-in-body", "401", "slow", "refresh-without-refresh-token", "refresh-refused",
+    "429", "429-retry-after", "500", "502", "503", "503-retry-after", "504", "reset", "reset-mid-body", "hang",
+    "hang-mid-body", "empty", "cut-off", "garbled", "not-json", "status-in-body", "401", "slow",
+    "refresh-without-refresh-token", "refresh-refused",
 )  # fmt: skip
 TARGET_FAULTS = ("forbidden", "gone", "bad-request", "bad-field")
 
@@ -72,9 +76,13 @@ class Options:
     :param field_parameters: whether modeled fields are refused without their field parameters.
     :param stem_shift: how Stem rounds and shifts start and end: as its text says, as its example shows, not.
     :param stem_page_as_text: Stem answers ``page`` as text.
+    :param stem_total: what Stem's ``total`` counts: all there are, or those of the page.
+    :param stem_pages: how Stem's pages follow each other: the last of a page is also the first of the next where they
+        overlap; ``endless`` answers the last page again after it, not a refusal.
+    :param updated_since: whether an alert that was updated exactly then is answered.
     :param fault_seed: seed of all decisions about faults.
     :param fault_streak: how many times in a row faults hit the same request.
-    :param retry_after: seconds named by a 429-retry-after.
+    :param retry_after: seconds named by a 429-retry-after, and by the HTTP date of a 503-retry-after.
     :param slow_seconds: what a slow answer takes at least.
     :param hang_seconds: when a hanging request is given up.
     """
@@ -91,6 +99,9 @@ class Options:
     field_parameters: FieldParameters = "required"
     stem_shift: StemShift = "literal"
     stem_page_as_text: bool = False
+    stem_total: StemTotal = "all"
+    stem_pages: StemPages = "apart"
+    updated_since: UpdatedSince = "inclusive"
     faults: tuple[Fault, ...] = ()
     fault_seed: int = 0
     fault_streak: int = 2
@@ -105,6 +116,9 @@ class Options:
             ("offset", get_args(Offsets)),
             ("field_parameters", get_args(FieldParameters)),
             ("stem_shift", get_args(StemShift)),
+            ("stem_total", get_args(StemTotal)),
+            ("stem_pages", get_args(StemPages)),
+            ("updated_since", get_args(UpdatedSince)),
             ("utc_suffix", (None, *get_args(UtcSuffix))),
         ):
             if getattr(self, name) not in allowed:

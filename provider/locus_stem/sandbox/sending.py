@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from locus_stem.sandbox.reply import Reply
 
 _LINGER_NOT_AT_ALL = struct.pack("ii", 1, 0)
-_LOOK_EVERY = 0.02
+_LOOK_EVERY = 0.005
+#: Faults that begin an answer and never end it.
+_BROKEN = frozenset({"cut-off", "reset-mid-body", "hang-mid-body"})
 
 
 class Sender:
@@ -50,12 +52,8 @@ class Sender:
             body = _garbled(body)
         response.content_length = len(body)
         await response.prepare(request)
-        if fault == "cut-off":
-            release()
-            await response.write(body[: len(body) // 2])
-            await _drained(request)
-            if request.transport is not None:
-                request.transport.close()
+        if fault in _BROKEN:
+            await self._break_off(request, response, body, fault, release)
             return response, len(body) // 2
         if fault == "slow":
             await self._trickle(response, body, release)
@@ -68,6 +66,28 @@ class Sender:
         await response.write_eof()
         await _drained(request)
         return response, len(body)
+
+    async def _break_off(
+        self,
+        request: web.BaseRequest,
+        response: web.StreamResponse,
+        body: bytes,
+        fault: str,
+        release: Callable[[], None],
+    ) -> None:
+        """Send the first half of a body; then end the connection in an orderly way, with a reset, or not for long."""
+        if fault != "hang-mid-body":
+            release()
+        await response.write(body[: len(body) // 2])
+        await _drained(request)
+        if fault == "hang-mid-body":
+            await self._hang(request)
+            release()
+        if fault == "cut-off":
+            if request.transport is not None:
+                request.transport.close()
+        else:
+            _reset(request)
 
     async def _hang(self, request: web.BaseRequest) -> None:
         waited = 0.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from locus_stem.sandbox import unknown
 from locus_stem.sandbox.entities import mix
 from locus_stem.sandbox.recorded import hourly_load
 from locus_stem.sandbox.series import Holes, Revision
@@ -117,8 +118,9 @@ def _slope(before: int, after: int) -> int:
 class StemFleet:
     """Clients and sites of Stem; they are others than those of Locus."""
 
-    def __init__(self, sites: int, seed: int, now: Callable[[], datetime]) -> None:
+    def __init__(self, sites: int, seed: int, now: Callable[[], datetime], *, unknown: bool = False) -> None:
         self.sites = sites
+        self.unknown = unknown
         self.seed = seed
         self.clients = min(sites, max(2, sites // 150))
         self.now = now
@@ -251,16 +253,15 @@ class StemFleet:
     def client_object(self, client_id: str, link: str) -> dict[str, Any]:
         """Return a client object."""
         number = self._number(client_id, self.clients, self.client_id)
-        return {"id": client_id, "name": f"Storage Client {number + 1}", "link": link}
+        found = {"id": client_id, "name": f"Storage Client {number + 1}", "link": link}
+        return unknown.extended(found, number) if self.unknown else found
 
     def site_object(self, site_id: str, link: str) -> dict[str, Any]:
         """Return a site object."""
         site = self.site(site_id)
-        return {
-            "id": site_id,
-            "name": site.name,
-            "link": link,
-            "stream_start_times": {
-                stream_type: f"{start:%Y-%m-%dT%H:%M:%SZ}" for stream_type, start in site.starts.items()
-            },
-        }
+        starts = {stream_type: f"{start:%Y-%m-%dT%H:%M:%SZ}" for stream_type, start in site.starts.items()}
+        found = {"id": site_id, "name": site.name, "link": link, "stream_start_times": starts}
+        if self.unknown:
+            starts[str(unknown.STREAM["stream_type"])] = "2024-01-01T00:00:00Z"
+            return unknown.extended(found, site.number)
+        return found

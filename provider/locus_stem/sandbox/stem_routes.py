@@ -86,11 +86,15 @@ class StemRoutes:
         found = parameters(pairs, optional=_PAGING)
         page, size = _count(found, "page", 1), _count(found, "per_page", DEFAULT_PER_PAGE)
         chosen = [one for one in objects if found.get("name", "").lower() in one["name"].lower()]
-        part = chosen[(page - 1) * size : page * size]
+        step = max(1, size - 1) if self.options.stem_pages == "overlapping" else size
+        part = chosen[(page - 1) * step : (page - 1) * step + size]
+        if not part and self.options.stem_pages == "endless":
+            part = chosen[(len(chosen) - 1) // size * size :]
         if not part:
             raise Refusal(400, "No results found")
         shown = str(page) if self.options.stem_page_as_text else page
-        return Reply.of({key: part, "total": len(chosen), "page": shown})
+        total = len(chosen) if self.options.stem_total == "all" else len(part)
+        return Reply.of({key: part, "total": total, "page": shown})
 
     def get_site_streams(self, site_id: str, pairs: Pairs) -> Reply:  # noqa: D102
         site = self.fleet.site(site_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from locus_stem.sandbox.alerts import alert_values, alerts_of
+from locus_stem.sandbox.alerts import alerts_of, shown_values
 from locus_stem.sandbox.bulk import bulk_columns
 from locus_stem.sandbox.grid import MINUTES, intervals, moment_of, zone_info
 from locus_stem.sandbox.values import rows_of
@@ -58,7 +58,7 @@ def alert_objects(fleet: Fleet, component_ids: Iterable[int] | None) -> list[dic
     """Alerts of some components as they stand now."""
     components = fleet.all_components() if component_ids is None else map(fleet.component, component_ids)
     return [
-        alert_values(alert)
+        shown_values(fleet, alert)
         for component in components
         for alert in alerts_of(component, fleet.now(), fleet.seed)
     ]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from deltalake import Transaction
 
+from locus_stem.api.shown import shown
 from locus_stem.planning.timestamps import parse_instant
 from locus_stem.tables import commit
 from locus_stem.tables.alert_deliveries import reopen
@@ -50,6 +51,8 @@ CURSOR = "locus_alert_sync.cursor"
 CHECKED = "locus_alert_sync.open_alerts"
 #: Above so many ids rows are looked for between the lowest and the highest.
 IN_LIST = 1000
+#: How far the vendor's clock may be ahead of ours.
+FARTHEST_AHEAD = timedelta(days=1)
 NAMED = 10
 
 
@@ -157,13 +160,17 @@ def read_states(objects: Iterable[Mapping[str, Any]], asked_at: datetime) -> tup
         try:
             alert_id = row["alert_id"] = _id(row.get("alert_id"))
             updated = row["updated"] = parse_instant(row.get("updated") or "")
+            if updated > asked_at + FARTHEST_AHEAD:  # it would stay the newest state for ever
+                raise ValueError(f"updated {updated.isoformat()} is yet to come")  # noqa: TRY301
             for name in ("start", "end"):
                 if row.get(name) is not None:
                     row[name] = parse_instant(row[name])
         except (TypeError, ValueError, OverflowError) as error:
             unreadable.append(alert_id)
             if len(unreadable) <= NAMED:
-                log.warning("an alert isn't stored, it can't be read (%s): %.300r", error, dict(one))
+                log.warning(
+                    "alert %s isn't stored, it can't be read: %s", shown(one.get("id")), shown(str(error))
+                )
             continue
         states.append(State(alert_id, updated, asked_at, row))
     return states, unreadable
@@ -276,8 +283,8 @@ def _with_ids(ids: Iterable[int]) -> list[Filter]:
 
 def _id(value: Any) -> int:
     found = converted(value, pa.int64())
-    if found is None:
-        raise ValueError("it has no id")
+    if found is None or not 0 < found < 10**18:
+        raise ValueError("it has no usable id")
     return int(found)
 
 

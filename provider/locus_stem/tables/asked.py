@@ -22,6 +22,8 @@ RESERVED = frozenset({
 })  # fmt: skip
 NEVER = (2**62, 2**62)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: When what nobody gave a time was asked: anything else is later.
+UNTIMED = EPOCH
 
 
 class FieldNameError(ValueError):
@@ -30,7 +32,10 @@ class FieldNameError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One entity's fields in one closed window [start, end); ``zone`` is the site's, an IANA name."""
+    """One entity's fields in one closed window [start, end); ``zone`` is the site's, an IANA name.
+
+    ``asked_at`` is when: loads that keep to an order (:mod:`locus_stem.tables.loads`) go by it.
+    """
 
     entity_id: int
     site_id: int
@@ -38,6 +43,7 @@ class Asked:
     fields: tuple[str, ...]
     start: datetime
     end: datetime
+    asked_at: datetime = UNTIMED
 
 
 def check_field_names(fields: Iterable[str], stored: Iterable[str]) -> None:

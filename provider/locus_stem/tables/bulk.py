@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 from locus_stem.api.granularity import BULK_GRANULARITY
 from locus_stem.planning.intervals import expected_by_date
 from locus_stem.tables import commit
-from locus_stem.tables.asked import Asked, Scope, check_field_names, instant_of
+from locus_stem.tables.asked import Asked, Scope, Windows, check_field_names, instant_of
 from locus_stem.tables.compare import in_scope
 from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.coverage import record_counts
@@ -20,7 +21,7 @@ from locus_stem.tables.staged import StagedRows, chunks_of
 from locus_stem.tables.upsert import upsert_into
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import date
 
     from deltalake import DeltaTable
@@ -28,39 +29,64 @@ if TYPE_CHECKING:
     from locus_stem.tables.lake import Lake
     from locus_stem.tables.sql import Filter
 
-__all__ = ["TABLE", "load_bulk", "record_without_data"]
+__all__ = ["TABLE", "load_bulk", "record_without_data", "sites_answered"]
 
 TABLE = "locus_bulk_monthly"
 KEY = ["site_id", "month"]
 
 
-def load_bulk(lake: Lake, parts: Sequence[str], asked: Sequence[Asked]) -> tuple[LoadCounts, set[int]]:
+def load_bulk(lake: Lake, parts: Sequence[str], asked: Sequence[Asked]) -> LoadCounts:
     """Bring the bulk table to what was answered for exactly these sites, fields and months.
 
     A row or value that is there and is no longer answered becomes null (its row is kept); everything else stays. The
-    same load again changes nothing and makes no commit. Sites of which the same fields were asked are one commit.
+    same load again changes nothing and makes no commit. Months of which the same fields were asked are one commit.
 
     :param parts: as for ``load_measurements``; ``local_date`` is the month's first day
     :param asked: a site's fields were asked in the union of the windows that name it
-    :returns: what changed, and the sites that have a row in the answers
     :raises FieldNameError: a field's name can't be a column's
     """
-    alike: defaultdict[tuple[str, ...], list[Asked]] = defaultdict(list)
-    fields_of: defaultdict[int, set[str]] = defaultdict(set)
-    for one in asked:
-        fields_of[one.entity_id].update(one.fields)
-    for one in asked:
-        alike[tuple(sorted(fields_of[one.entity_id]))].append(one)
-    total, answered = LoadCounts(), set[int]()
-    for mine in alike.values():
+    total = LoadCounts()
+    for mine in _alike(asked):
         scope = Scope.of(mine)
         if not scope.fields:
             continue
         check_field_names(scope.fields, ())
-        given = _answered(lake, parts, scope)
-        answered.update(pc.unique(given.column("site_id")).to_pylist())
-        total += _load(lake, given, scope)
-    return total, answered
+        total += _load(lake, _answered(lake, parts, scope), scope)
+    return total
+
+
+def _alike(asked: Sequence[Asked]) -> Iterable[list[Asked]]:
+    """Cut what was asked into windows in which the same fields were asked throughout, and put those alike together.
+
+    A row is written with all fields of its group: one that wasn't asked of a month would lose its value.
+    """
+    whole = Scope.of(asked)
+    cut: dict[int, list[tuple[tuple[str, ...], int, int]]] = {}
+    for signature, by_field in enumerate(whole.signatures):
+        ends = sorted({end for windows in by_field.values() for window in windows for end in window})
+        cut[signature] = [
+            (fields, start, end)
+            for start, end in pairwise(ends)
+            if (
+                fields := tuple(
+                    field
+                    for field, windows in by_field.items()
+                    if any(first <= start and end <= after for first, after in windows)
+                )
+            )
+        ]
+    alike: defaultdict[tuple[str, ...], list[Asked]] = defaultdict(list)
+    for site_id, signature in whole.signature_of.items():
+        for fields, start, end in cut[signature]:
+            one = Asked(site_id, site_id, whole.zones[site_id], fields, instant_of(start), instant_of(end))
+            alike[fields].append(one)
+    return alike.values()
+
+
+def sites_answered(lake: Lake, parts: Sequence[str], asked: Sequence[Asked]) -> set[int]:
+    """Return the sites of which the answers hold anything."""
+    found = StagedRows(lake, parts, ()).counts([one.entity_id for one in asked])
+    return {site_id for of_month in found.values() for site_id in of_month}
 
 
 def record_without_data(lake: Lake, asked: Sequence[Asked], reason: str) -> LoadCounts:
@@ -70,8 +96,8 @@ def record_without_data(lake: Lake, asked: Sequence[Asked], reason: str) -> Load
     rows = [
         (str(site_id), field, month)
         for site_id in scope.entities
-        for field in scope.fields
-        for month in sorted(months.of(site_id))
+        for field in scope.windows(site_id)
+        for month in sorted(months.of(site_id, field))
     ]
     if not rows:
         return LoadCounts()
@@ -91,22 +117,21 @@ def record_without_data(lake: Lake, asked: Sequence[Asked], reason: str) -> Load
 
 
 class _Months:
-    """The months asked of each site, counted once for each zone and windows."""
+    """The months asked of each site's field, counted once for each zone and windows."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
-        self._found: dict[tuple[str, int], frozenset[date]] = {}
+        self._found: dict[tuple[str, Windows], frozenset[date]] = {}
 
-    def of(self, site_id: int) -> frozenset[date]:
-        zone, signature = self._scope.zones[site_id], self._scope.signature_of[site_id]
-        if (zone, signature) not in self._found:
-            spans = {span for windows in self._scope.signatures[signature].values() for span in windows}
-            self._found[zone, signature] = frozenset(
+    def of(self, site_id: int, field: str) -> frozenset[date]:
+        zone, windows = self._scope.zones[site_id], self._scope.windows(site_id)[field]
+        if (zone, windows) not in self._found:
+            self._found[zone, windows] = frozenset(
                 month
-                for start, end in spans
+                for start, end in windows
                 for month in expected_by_date(instant_of(start), instant_of(end), zone, BULK_GRANULARITY)
             )
-        return self._found[zone, signature]
+        return self._found[zone, windows]
 
 
 def _answered(lake: Lake, parts: Sequence[str], scope: Scope) -> pa.Table:
@@ -144,7 +169,7 @@ def _load(lake: Lake, given: pa.Table, scope: Scope) -> LoadCounts:
         emptied = held.join(given.filter(_all_null(given, scope.fields)).select(KEY), KEY, join_type="inner")
         vanished = held.join(given.select(KEY), KEY, join_type="left anti")
         asked = [
-            site_id in scope.signature_of and month in months.of(site_id)
+            site_id in scope.signature_of and month in months.of(site_id, scope.fields[0])
             for site_id, month in zip(*(vanished.column(name).to_pylist() for name in KEY), strict=True)
         ]
         vanished = vanished.filter(pa.array(asked, pa.bool_()))

@@ -10,6 +10,9 @@ from __future__ import annotations
 import logging
 import random
 import time
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
@@ -20,13 +23,13 @@ from locus_stem.tables.sql import Filter, quoted, where
 from locus_stem.tables.storage_failures import storage_failures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
     from locus_stem.tables.lake import Lake
 
-__all__ = ["CommitConflictError", "append", "exclusively", "merge", "rewrite"]
+__all__ = ["CommitConflictError", "append", "delete", "exclusively", "merge", "only_while", "rewrite"]
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -37,7 +40,9 @@ SETTINGS: Mapping[str, str] = {
     "delta.deletedFileRetentionDuration": "interval 30 days",
     "delta.checkpointInterval": "50",
 }
-TRIES = 10
+#: A slow merge may lose against quick commits many times in a row: time is what bounds it.
+PATIENCE = timedelta(minutes=30)
+LONGEST_PAUSE = 2.0
 # Smaller row groups than the default million let a reader skip the entities that it doesn't look at.
 ROW_GROUP_ROWS = 131_072
 
@@ -46,40 +51,71 @@ class CommitConflictError(RuntimeError):
     """Other writers changed the table each time that this one had worked; run it when they are done."""
 
 
+_condition: ContextVar[Callable[[], None]] = ContextVar("condition", default=lambda: None)
+
+
+@contextmanager
+def only_while(condition: Callable[[], None]) -> Iterator[None]:
+    """Look at a condition before each work on a table in here, after the table was opened: what it raises ends it.
+
+    So a commit of which the condition has failed is never made onto a version that is younger than the failure.
+    """
+    before = _condition.set(condition)
+    try:
+        yield
+    finally:
+        _condition.reset(before)
+
+
 def exclusively(lake: Lake, name: str, work: Callable[[DeltaTable], Result]) -> Result:
     """Do ``work`` on the newest state of a table, again from the start when another writer was faster.
 
     :param work: reads the table that it is given and makes at most one commit on it
-    :raises CommitConflictError: another writer was faster every time
+    :raises CommitConflictError: another writer was faster every time, for :data:`PATIENCE`
+    :raises CommitFailedError: the commit failed, and no other writer is the cause
     :raises locus_stem.tables.lake.LakeError: the file system is closed to this machine
     :raises locus_stem.tables.lake.LakeUnavailableError: the file system is full, or fails
     """
-    for attempt in range(1, TRIES + 1):
+    deadline = time.monotonic() + PATIENCE.total_seconds()
+    attempt = 0
+    while True:
+        attempt += 1
+        with storage_failures(lake.uri):
+            table = _opened_or_created(lake, name)
+        _condition.get()()
+        read = table.version()
         try:
             with storage_failures(lake.uri):
-                return work(_opened_or_created(lake, name))
+                return work(table)
         except CommitFailedError as error:
-            log.info("%s: another writer committed first (try %d of %d): %s", name, attempt, TRIES, error)
-            time.sleep(random.uniform(0, min(0.5, 0.05 * 2**attempt)))  # noqa: S311
-    raise CommitConflictError(
-        f"{name} was changed by other writers {TRIES} times while it was loaded; nothing that is staged "
-        "is lost: run it again, and let one loader at a time write a table"
-    )
+            if _newest(lake, name) == read:
+                raise
+            if time.monotonic() > deadline:
+                raise CommitConflictError(
+                    f"{name} was changed by other writers {attempt} times while it was written, for "
+                    f"{PATIENCE.total_seconds() / 60:.0f} minutes; nothing that is staged is lost: run it again"
+                ) from error
+            log.info("%s: another writer committed first (try %d): %s", name, attempt, error)
+            time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.05 * 2 ** min(attempt, 10))))  # noqa: S311
 
 
 def append(
     table: DeltaTable,
     rows: pa.Table | pa.RecordBatchReader,
     transactions: Sequence[Transaction] = (),
+    remarks: Mapping[str, str] | None = None,
 ) -> None:
-    """Append rows, with new columns where they bring some."""
+    """Append rows, with new columns where they bring some.
+
+    :param remarks: are kept with the commit in the table's history
+    """
     write_deltalake(
         table,
         rows,
         mode="append",
         schema_mode="merge",
         writer_properties=_writer(),
-        commit_properties=_exclusive(transactions),
+        commit_properties=_exclusive(transactions, remarks),
     )
 
 
@@ -94,6 +130,12 @@ def rewrite(table: DeltaTable, rows: pa.RecordBatchReader, predicate: str) -> No
         writer_properties=_writer(),
         commit_properties=_exclusive(),
     )
+
+
+def delete(table: DeltaTable, predicate: str) -> int:
+    """Delete the rows that meet the predicate; return how many these were."""
+    done = table.delete(predicate, writer_properties=_writer(), commit_properties=_exclusive())
+    return int(done["num_deleted_rows"] or 0)
 
 
 def merge(
@@ -160,8 +202,19 @@ def _opened_or_created(lake: Lake, name: str) -> DeltaTable:
         return table
 
 
-def _exclusive(transactions: Sequence[Transaction] = ()) -> CommitProperties:
-    return CommitProperties(max_commit_retries=0, app_transactions=list(transactions) or None)
+def _newest(lake: Lake, name: str) -> int | None:
+    table = lake.open(name)
+    return None if table is None else table.version()
+
+
+def _exclusive(
+    transactions: Sequence[Transaction] = (), remarks: Mapping[str, str] | None = None
+) -> CommitProperties:
+    return CommitProperties(
+        custom_metadata=dict(remarks) if remarks else None,
+        max_commit_retries=0,
+        app_transactions=list(transactions) or None,
+    )
 
 
 def _writer() -> WriterProperties:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from locus_stem.planning.intervals import expected_by_date
 from locus_stem.tables import commit
-from locus_stem.tables.asked import Asked, Scope, Windows, instant_of, micros
+from locus_stem.tables.asked import UNTIMED, Asked, Scope, Windows, instant_of, micros
 from locus_stem.tables.compare import in_scope
 from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.limits import LIMITS
@@ -49,7 +49,10 @@ DATES = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """One field of an entity that couldn't be asked for in [start, end), and why; ``zone`` is the site's."""
+    """One field of an entity that couldn't be asked for in [start, end), and why; ``zone`` is the site's.
+
+    ``asked_at`` is when it was refused: see :class:`locus_stem.tables.asked.Asked`.
+    """
 
     entity_id: int | str
     field: str
@@ -57,6 +60,7 @@ class Skip:
     zone: str
     start: datetime
     end: datetime
+    asked_at: datetime = UNTIMED
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ Result = TypeVar("Result")
 
 #: A file of this size isn't compacted further (deltalake's own default).
 FULL_BYTES = 100 * 1024 * 1024
-#: Compactions of a table, each a commit; with those of properties and vacuum fewer than a load's tries.
+#: Compactions of a table, each a commit: a load that was in the middle of its work does that again after each.
 GROUPS = 4
 TRIES = 4
 #: Files whose sizes are asked for at once.
@@ -146,7 +146,7 @@ def _compact(lake: Lake, name: str, table: DeltaTable, deadline: float) -> dict[
 def _groups(table: DeltaTable) -> list[tuple[str, Any]]:
     """Return the groups of partitions with small files to put together, each to be one commit: name and filter.
 
-    They are few: a load gives up when other commits have been in its way ten times.
+    They are few: a load that other commits have overtaken begins its month again.
     """
     files = pa.table(table.get_add_actions())
     columns = table.metadata().partition_columns

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from locus_stem.api.parameter import is_short_name
+from locus_stem.api.shown import shown
 from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.schemas import SPECS, TableSpec, snake_case
 from locus_stem.tables.upsert import upsert
@@ -29,6 +32,10 @@ REMOVED = "removed_on"
 OWN = (REMOVED, "withdrawn_at")
 DROPPED = "statusCode"
 IN_LIST = 1000
+#: Ids that a request can name: numbers of at most 18 digits, and texts.
+NUMBERS, LONGEST_NAME = range(1, 10**18), 200
+#: Fields of one entity; more than that are not what an entity has.
+MOST_FIELDS = 1000
 
 
 def load_objects(
@@ -79,8 +86,7 @@ def load_data_available(
     rows = [
         row
         for (entity_type, entity_id), base_fields in answers.items()
-        for base_field in base_fields
-        for row in _aggregations(entity_type, entity_id, base_field)
+        for row in _fields(entity_type, entity_id, base_fields)
     ]
     given = table_of(spec, _last_of_each(spec, rows), spec.schema())
     total = LoadCounts()
@@ -115,15 +121,30 @@ def object_row(spec: TableSpec, one: Mapping[str, Any]) -> dict[str, Any]:
     return row
 
 
+def _fields(
+    entity_type: str, entity_id: int, base_fields: Sequence[Mapping[str, Any]]
+) -> Iterable[dict[str, Any]]:
+    every = (row for base_field in base_fields for row in _aggregations(entity_type, entity_id, base_field))
+    yield from islice(every, MOST_FIELDS)
+    if next(every, None) is not None:
+        log.warning("%s %d: of more than %d fields the first are kept", entity_type, entity_id, MOST_FIELDS)
+
+
 def _aggregations(
     entity_type: str, entity_id: int, base_field: Mapping[str, Any]
 ) -> Iterable[dict[str, Any]]:
-    parameters = base_field.get("fieldParameters")
-    for aggregation in base_field.get("aggregations") or ():
+    aggregations, parameters = base_field.get("aggregations"), base_field.get("fieldParameters")
+    for aggregation in aggregations if isinstance(aggregations, list) else ():
+        name = aggregation.get("shortName") if isinstance(aggregation, dict) else aggregation
+        if name is None:
+            continue
+        if not isinstance(aggregation, dict) or not is_short_name(name):
+            log.warning("%s %d: %s is no short name and is left out", entity_type, entity_id, shown(name))
+            continue
         yield {
             "entity_type": entity_type,
             "entity_id": entity_id,
-            "short_name": aggregation.get("shortName"),
+            "short_name": name,
             "base_field": base_field.get("baseField"),
             "long_name": base_field.get("longName"),
             "source": base_field.get("source"),
@@ -137,17 +158,36 @@ def _aggregations(
 def _last_of_each(spec: TableSpec, rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return one row a key, the last; rows without a usable key are left out. Both are said in the log."""
     found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    useless, twice = [], []
     for row in rows:
-        try:
-            key = tuple(converted(row.get(column), spec.columns[column]) for column in spec.key)
-        except ValueError:
-            key = (None,)
+        key = tuple(_key(row.get(column), spec.columns[column]) for column in spec.key)
         if None in key:
-            log.warning(
-                "%s: an object without %s is left out: %.100r", spec.name, ", ".join(spec.key), dict(row)
-            )
+            useless.append(row)
             continue
         if key in found:
-            log.warning("%s: %s was answered twice, the last is kept", spec.name, key)
+            twice.append(key)
         found[key] = row
+    if useless:
+        names = ", ".join(spec.key)
+        first = ", ".join(shown(useless[0].get(column)) for column in spec.key)
+        log.warning("%s: %d object(s) without a usable %s are left out, the first has %s",
+                    spec.name, len(useless), names, first)  # fmt: skip
+    if twice:
+        log.warning("%s: %d object(s) were answered twice, the last of each is kept; the first of them is %s",
+                    spec.name, len(twice), ", ".join(map(shown, twice[0])))  # fmt: skip
     return list(found.values())
+
+
+def _key(value: Any, kind: pa.DataType) -> Any:
+    """Return a key's value, None of one by which nothing can be asked for."""
+    try:
+        key = converted(value, kind)
+    except (ValueError, OverflowError):
+        return None
+    if isinstance(key, int):
+        return key if key in NUMBERS else None
+    if key is None:
+        return None
+    # an id that had to be changed to be stored would name something else
+    is_name = key == value and key.isprintable() and key.strip() and len(key) <= LONGEST_NAME
+    return key if is_name or (isinstance(value, int) and not isinstance(value, bool)) else None

@@ -74,6 +74,7 @@ def _translated(address: LakeAddress, label: str, action: str) -> Iterator[None]
         SSLError,
     )
     from botocore.exceptions import ConnectionError as NoConnectionError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -90,6 +91,11 @@ def _translated(address: LakeAddress, label: str, action: str) -> Iterator[None]
         raise LakeUnavailableError(
             f"lake {address.uri}: the store doesn't answer, or nothing that gives out keys does ({error}); check the "
             "endpoint (AWS_ENDPOINT_URL, or endpoint_url in the connection's extra) and the network"
+        ) from error
+    except ResponseParserError as error:
+        raise LakeUnavailableError(
+            f"lake {address.uri}: what answers at the endpoint doesn't speak S3's language ({error}); check "
+            "that address"
         ) from error
     except (BotoCoreError, ValueError) as error:
         if isinstance(error, LakeError):

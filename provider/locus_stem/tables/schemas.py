@@ -206,6 +206,21 @@ SPECS: Mapping[str, TableSpec] = MappingProxyType(
                 },
                 partitions="connection",
             ),
+            # What loads have brought to the tables, and who loads which now: see ``tables.loads``.
+            _spec(
+                "_loads",
+                "source granularity entity_id start asked_at load",
+                {
+                    **_texts("source granularity entity_id"),
+                    "fields": pa.list_(TEXT),
+                    "start": INSTANT,
+                    "end": INSTANT,
+                    "asked_at": INSTANT,
+                    **_texts("reason load"),
+                    "loaded_at": INSTANT,
+                },
+                partitions="source",
+            ),
             _spec("stem_clients", "client_id", _texts("client_id name link"), id_column="client_id"),
             _spec(
                 "stem_sites",

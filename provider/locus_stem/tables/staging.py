@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from locus_stem.tables.lake import Lake
 
-__all__ = ["BatchStaging", "Staging", "StagingError", "remove_abandoned", "remove_staging"]
+__all__ = ["BatchStaging", "Staging", "StagingError", "oldest_staged", "remove_abandoned", "remove_staging"]
 
 FOLDER = "_staging"
 #: The file that describes a plan, and without which nothing of it is read.
@@ -132,6 +132,14 @@ def remove_abandoned(lake: Lake, before: datetime) -> dict[str, int]:
             Staging(lake, info.base_name).remove()
             removed[info.base_name] = sum(one.size or 0 for one in files)
     return removed
+
+
+def oldest_staged(lake: Lake) -> datetime | None:
+    """Return when the oldest file of all staging was written, None without any: no answer in it is older."""
+    filesystem, base = lake.filesystem()
+    selector = pyarrow.fs.FileSelector(f"{base}/{FOLDER}", recursive=True, allow_not_found=True)
+    held = [one for one in filesystem.get_file_info(selector) if one.type == pyarrow.fs.FileType.File]
+    return min((one.mtime for one in held if one.mtime is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from locus_stem.tables import commit
-from locus_stem.tables.asked import Asked, Scope, instant_of, micros
+from locus_stem.tables.asked import UNTIMED, Asked, Scope, instant_of, micros
 from locus_stem.tables.compare import in_scope
 from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.limits import LIMITS, Limits
@@ -59,9 +59,9 @@ _COMPACT = pa.schema(
 )
 
 
-def series_asked(series: int, start: datetime, end: datetime) -> Asked:
+def series_asked(series: int, start: datetime, end: datetime, asked_at: datetime = UNTIMED) -> Asked:
     """Say that a series was asked for start < end_datetime <= end: its intervals begin in [start, end)."""
-    return Asked(series, series, "UTC", (VALUE,), start, end)
+    return Asked(series, series, "UTC", (VALUE,), start, end, asked_at)
 
 
 def load_streams(

@@ -5,20 +5,34 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+
+from locus_stem.api.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from locus_stem.tables.schemas import TableSpec
 
-__all__ = ["column_type", "converted", "table_of"]
+__all__ = ["LONGEST_TEXT", "column_type", "converted", "table_of"]
 
 log = logging.getLogger(__name__)
 INT64 = range(-(2**63), 2**63)
+#: Characters of a text that are stored; the end of a longer one is cut off.
+LONGEST_TEXT = 32_768
+#: Names that a column which the API adds can have.
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,99}", re.ASCII)
+#: So many columns beside its own a table gets from the API's answers; what comes after is left out.
+MOST_COLUMNS = 200
+# Python reads more as numbers than JSON's own: 1_000, digits of other scripts.
+_WHOLE = re.compile(r"\s*[-+]?[0-9]{1,19}\s*", re.ASCII)
+_DECIMAL = re.compile(r"\s*[-+]?[0-9]{1,40}(\.[0-9]{0,40})?([eE][-+]?[0-9]{1,4})?\s*", re.ASCII)
+# What moves a terminal's cursor or ends a text for some readers; line breaks and tabs may stand in a description.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class _MisfitError(ValueError):
@@ -28,15 +42,25 @@ class _MisfitError(ValueError):
 def table_of(spec: TableSpec, rows: Sequence[Mapping[str, Any]], stored: pa.Schema) -> pa.Table:
     """Return rows as a table: the fixed columns, the stored ones, and new ones typed by their values.
 
-    A column that no row has is null; an unknown column without any value is left out.
+    A column that no row has is null; an unknown column without any value is left out, and so is one whose name no
+    column can have, or that would be one of more than :data:`MOST_COLUMNS`.
     """
     kinds: dict[str, pa.DataType] = {name: spec.columns[name] for name in spec.columns}
     kinds |= {field.name: field.type for field in stored if field.name not in kinds}
-    for name in dict.fromkeys(name for row in rows for name in row):
-        if name not in kinds:
+    added = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in kinds]
+    left_out = [name for name in added if not _NAME.fullmatch(name)]
+    for name in added:
+        if len(kinds) >= len(spec.columns) + MOST_COLUMNS:
+            left_out.append(name)
+        elif _NAME.fullmatch(name):
             kind = column_type(name, [row.get(name) for row in rows])
             if kind is not None:
                 kinds[name] = kind
+    if left_out:
+        log.warning(
+            "%s: %d field(s) can't be columns and are left out, the first of them %s",
+            spec.name, len(left_out), shown(left_out[0]),
+        )  # fmt: skip
     return pa.table(
         {name: _column(spec, rows, name, kind) for name, kind in kinds.items()},
         schema=pa.schema([pa.field(name, kind) for name, kind in kinds.items()]),
@@ -98,19 +122,26 @@ def _column(spec: TableSpec, rows: Sequence[Mapping[str, Any]], name: str, kind:
             misfits.append(value)
     if misfits:
         log.warning(
-            "%s.%s: %d values aren't %s and are null now, the first of them %.100r",
-            spec.name, name, len(misfits), kind, misfits[0],
+            "%s.%s: %d values aren't %s and are null now, the first of them %s",
+            spec.name, name, len(misfits), kind, shown(misfits[0]),
         )  # fmt: skip
     return pa.array(found, kind)
 
 
 def _text(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair is no text
+    if len(text) > LONGEST_TEXT:
+        text = f"{text[: LONGEST_TEXT - 1]}…"
+    text = text.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair is no text
+    return _CONTROL.sub("\ufffd", text)
 
 
 def _integer(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise _MisfitError
+    if isinstance(value, str) and not _WHOLE.fullmatch(value):
+        raise _MisfitError
+    if isinstance(value, float) and not math.isfinite(value):
         raise _MisfitError
     whole = int(value)
     if whole not in INT64 or (isinstance(value, float) and whole != value):
@@ -120,6 +151,8 @@ def _integer(value: Any) -> int:
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise _MisfitError
+    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
         raise _MisfitError
     number = float(value)
     if not math.isfinite(number) or (isinstance(value, int) and int(number) != value):

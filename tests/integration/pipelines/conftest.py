@@ -1,141 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
-from locus_stem.api.client import LocusClient
-from locus_stem.api.credentials import LocusCredentials
-from locus_stem.demo import compare
-from locus_stem.pipelines.extract import extract_batch
-from locus_stem.pipelines.inventory import refresh_inventory
-from locus_stem.pipelines.load import load_backfill
-from locus_stem.pipelines.plan import plan_daily_backfill
-from locus_stem.pipelines.report import Report, report_backfill
-from locus_stem.pipelines.slot import Turn
-from locus_stem.planning.backfill import DataRequest
-from locus_stem.sandbox.fleet import Fleet
-from locus_stem.sandbox.options import Fault, Options
-from locus_stem.sandbox.server import Server
-from locus_stem.tables.lake import Lake
-from locus_stem.tables.staging import Staging
-
-#: The present of the fleets: a day after clocks changed in Berlin, two weeks before they do in Los Angeles.
-NOW = datetime(2025, 10, 27, 18, 20, tzinfo=UTC)
-OWNER = {"dag_id": "backfill", "run_id": "test", "task_id": "extract", "map_index": 0, "try_number": 1}
-
-
-@dataclass
-class Plant:
-    """A sandbox, a lake, and the pipelines between them, driven as the operators drive them."""
-
-    fleet: Fleet
-    server: Server
-    lake: Lake
-    turn_seconds: float = 100.0
-    timeout: float = 60.0
-    loaded: dict[str, Any] | None = None
-    staging: Staging | None = None
-
-    def client(self, **credentials: Any) -> LocusClient:
-        given = {
-            "host": self.server.url,
-            "username": "sandbox",
-            "password": "sandbox-password",
-            "client_id": "sandbox-client",
-            "client_secret": "sandbox-secret",
-            "partner_id": 1,
-            "timeout": self.timeout,
-            "label": "connection 'locus_default'",
-        }
-        return LocusClient(LocusCredentials(**{**given, **credentials}))
-
-    def inventory(self, max_age: int = 7, today: date | None = None) -> Any:
-        with self.client() as client:
-            while True:
-                result = refresh_inventory(
-                    self.lake,
-                    1,
-                    today or datetime.now(UTC).date(),
-                    Turn(client, self.turn_seconds),
-                    detail_max_age_days=max_age,
-                )
-                if not result.left:
-                    return result
-
-    def plan(self, day: date, *, scheduled: bool = False, **params: Any) -> Any:
-        with self.client() as client:
-            while True:
-                planned = plan_daily_backfill(
-                    self.lake,
-                    params,
-                    1,
-                    "backfill-test",
-                    day,
-                    Turn(client, self.turn_seconds),
-                    scheduled=scheduled,
-                )
-                if planned.staging:
-                    self.staging = Staging.at(self.lake, planned.staging)
-                    return planned
-
-    def extract(self, planned: Any) -> int:
-        turns = 0
-        for number, _ in enumerate(planned.batches):
-            requests = [
-                DataRequest.from_json(item) for item in self.staging.read_json(f"batch-{number:04d}.json")
-            ]
-            while True:
-                turns += 1
-                with self.client() as client:
-                    turn = Turn(client, self.turn_seconds)
-                    if not extract_batch(requests, self.staging.batch(number), turn, OWNER):
-                        break
-        return turns
-
-    def load(self) -> dict[str, Any]:
-        self.loaded = load_backfill(self.lake, self.staging).to_json()
-        return self.loaded
-
-    def report(self) -> Report:
-        return report_backfill(self.lake, self.staging, self.loaded, {"dag_id": "backfill", "run_id": "test"})
-
-    def backfill(self, day: date, *, scheduled: bool = False, **params: Any) -> dict[str, Any]:
-        self.extract(self.plan(day, scheduled=scheduled, **params))
-        return self.load()
-
-    def differences(self, *loaded: compare.Loaded) -> list[str]:
-        found = compare.measurements(self.lake, self.fleet, loaded)
-        return [example for difference in found for example in difference.examples]
-
-    def forbid(self, entity_id: int) -> None:
-        """Let the API refuse an entity from now on."""
-        self.spoil_with(Fault("forbidden", target=str(entity_id)))
-
-    def spoil(self, field_name: str) -> None:
-        """Let the API refuse data requests with this field from now on, though dataavailable lists it."""
-        self.spoil_with(Fault("bad-field", target=field_name))
-
-    def spoil_with(self, *faults: Fault, streak: int = 2) -> None:
-        self._serve(
-            replace(self.server.options, faults=(*self.server.options.faults, *faults), fault_streak=streak)
-        )
-
-    def forgive(self) -> None:
-        """Let the API refuse nothing any more."""
-        self._serve(replace(self.server.options, faults=()))
-
-    def _serve(self, options: Options) -> None:
-        self.server.__exit__(None, None, None)
-        self.server = Server(self.fleet, options).__enter__()
-
-    def data_requests(self) -> list[Any]:
-        return [served for served in self.server.log if served.path.endswith("/data")]
-
-    def most_in_flight(self) -> int:
-        return max(served.in_flight for served in self.server.log)
+from support.bulk import Bulk
+from support.plant import Plant
+from support.storage import Storage
 
 
 @pytest.fixture
@@ -144,13 +15,32 @@ def plant(tmp_path):
     plants: list[Plant] = []
 
     def make(sites: int = 5, *, turn_seconds: float = 100.0, timeout: float = 60.0, **options: Any) -> Plant:
-        fleet = Fleet(sites=sites, now=NOW)
-        server = Server(fleet, Options(**options)).__enter__()
-        lake = Lake(f"file://{tmp_path}/lake{len(plants)}")
-        lake.check()
-        plants.append(Plant(fleet, server, lake, turn_seconds, timeout))
+        lake_uri = f"file://{tmp_path}/lake{len(plants)}"
+        plants.append(Plant.begun(lake_uri, sites, turn_seconds=turn_seconds, timeout=timeout, **options))
         return plants[-1]
 
     yield make
     for made in plants:
-        made.server.__exit__(None, None, None)
+        made.end()
+
+
+@pytest.fixture
+def bulk(plant):
+    def make(sites: int = 24, **options: Any) -> Bulk:
+        return Bulk(plant(sites, **options))
+
+    return make
+
+
+@pytest.fixture
+def storage(tmp_path):
+    """Make storages: `storage(sites=…, **options of the server)`."""
+    made: list[Storage] = []
+
+    def make(sites: int = 6, **options: Any) -> Storage:
+        made.append(Storage.begun(f"file://{tmp_path}/lake{len(made)}", sites, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end()

@@ -3,149 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import pytest
-from deltalake import DeltaTable
 
-from locus_stem.api.client import StemClient
-from locus_stem.api.credentials import StemCredentials
 from locus_stem.api.errors import RetriableError
 from locus_stem.api.stem import STREAM_TYPES
 from locus_stem.demo import compare_stem
 from locus_stem.demo.compare_stem import LoadedStreams
-from locus_stem.pipelines.extract import extract_batch
 from locus_stem.pipelines.load import IncompleteBatchError
 from locus_stem.pipelines.plan import NothingAllowedError
-from locus_stem.pipelines.report import Report, report_backfill
-from locus_stem.pipelines.slot import Turn
-from locus_stem.pipelines.stem import load_stem_backfill, plan_stem_backfill
 from locus_stem.pipelines.stem_extract import Streams
 from locus_stem.planning.params import ParamError
-from locus_stem.planning.request import DataRequest
-from locus_stem.sandbox.fleet import Fleet
-from locus_stem.sandbox.options import Fault, Options
-from locus_stem.sandbox.server import Server
-from locus_stem.tables.lake import Lake
-from locus_stem.tables.staging import Staging
-
-NOW = datetime(2025, 10, 27, 18, 20, tzinfo=UTC)
-DAY = date(2025, 10, 26)
-START, END = date(2025, 10, 19), date(2025, 10, 27)
-OWNER = {"dag_id": "stem", "run_id": "test", "task_id": "extract_streams", "map_index": 0, "try_number": 1}
-TABLE = "stem_streams"
-
-
-@dataclass
-class Storage:
-    """A sandbox, a lake, and the Stem pipeline between them, driven as the operators drive it."""
-
-    fleet: Fleet
-    server: Server
-    lake: Lake
-    staging: Staging | None = None
-    loaded: dict[str, Any] | None = None
-
-    def client(self) -> StemClient:
-        return StemClient(StemCredentials(host=self.server.url, api_key="sandbox-key", label="stem_default"))
-
-    def plan(self, day=DAY, *, seconds=100.0, scheduled=False, slots=4, **params) -> Any:
-        while True:
-            with self.client() as client:
-                planned = plan_stem_backfill(
-                    self.lake,
-                    params,
-                    "stem-test",
-                    day,
-                    Turn(client, seconds),
-                    scheduled=scheduled,
-                    slots=slots,
-                )
-            if planned.staging:
-                self.staging = Staging.at(self.lake, planned.staging)
-                return planned
-
-    def extract(self, planned, seconds=100.0, source=None) -> int:
-        turns = 0
-        for number, _ in enumerate(planned.batches):
-            requests = [
-                DataRequest.from_json(item) for item in self.staging.read_json(f"batch-{number:04d}.json")
-            ]
-            left = 1
-            while left:
-                turns += 1
-                with self.client() as client:
-                    left = extract_batch(
-                        requests,
-                        self.staging.batch(number),
-                        Turn(client, seconds),
-                        OWNER,
-                        source or Streams(),
-                    )
-        return turns
-
-    def load(self) -> dict[str, Any]:
-        self.loaded = load_stem_backfill(self.lake, self.staging).to_json()
-        return self.loaded
-
-    def run(self, day=DAY, **params) -> dict[str, Any]:
-        self.extract(self.plan(day, **params))
-        return self.load()
-
-    def report(self) -> Report:
-        return report_backfill(self.lake, self.staging, self.loaded, {"dag_id": "stem", "run_id": "test"})
-
-    def serve(self, **options) -> None:
-        """Go on with a server of other options."""
-        self.server.__exit__(None, None, None)
-        self.server = Server(self.fleet, replace(self.server.options, **options)).__enter__()
-
-    def differences(self, *loaded: LoadedStreams) -> list[str]:
-        spans = loaded or [LoadedStreams(900, START, END, NOW)]
-        return [
-            *compare_stem.streams(self.lake, self.fleet, spans).examples,
-            *compare_stem.coverage(self.lake, self.fleet, spans).examples,
-        ]
-
-    def data_requests(self):
-        return [served for served in self.server.log if served.path.endswith("/streams")]
-
-    def rows(self):
-        found = {}
-        for row in self.lake.read(TABLE).to_pylist():
-            key = row["site_id"], row["stream_type"], row["resolution"], row["end_datetime"]
-            assert key not in found
-            found[key] = row["kw_total_avg"]
-        return found
-
-    def coverage(self, **only):
-        filters = [("source", "=", TABLE), *((name, "=", value) for name, value in only.items())]
-        return self.lake.read("coverage", filters=filters).to_pylist()
-
-    def versions(self):
-        names = (TABLE, "coverage", "stem_sites", "stem_clients")
-        return {name: DeltaTable(self.lake.table_uri(name)).version() for name in names}
-
-
-@pytest.fixture
-def storage(tmp_path):
-    """Make storages: `storage(sites=…, **options of the server)`."""
-    made: list[Storage] = []
-
-    def make(sites: int = 6, now: datetime | None = NOW, **options: Any) -> Storage:
-        fleet = Fleet(sites=3, stem_sites=sites, now=now)
-        lake = Lake(f"file://{tmp_path}/lake{len(made)}")
-        lake.check()
-        made.append(Storage(fleet, Server(fleet, Options(**options)).__enter__(), lake))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.server.__exit__(None, None, None)
+from locus_stem.sandbox import stem_fleet
+from locus_stem.sandbox.options import Fault
+from locus_stem.tables.schemas import SPECS
+from support.storage import DAY, END, NOW, START, TABLE
 
 
 def ids(served):
@@ -203,13 +80,13 @@ def test_a_second_run_changes_nothing_and_asks_for_the_streams_alone(storage):
 
 
 def test_a_year_and_more_is_the_fewest_requests_each_asked_once_with_all_streams(storage):
-    storage = storage(sites=4)
-    planned = storage.plan(start="2023-06-01", end="2025-10-27", resolution=1800)
+    storage = storage(sites=2)
+    planned = storage.plan(start="2023-06-01", end="2025-10-27", resolution=3600)
     storage.extract(planned)
     asked = Counter(ids(served) for served in storage.data_requests())
     assert asked == Counter(dict.fromkeys(storage.fleet.stem.site_ids, 3))
     storage.load()
-    assert storage.differences(LoadedStreams(1800, date(2023, 6, 1), END, NOW)) == []
+    assert storage.differences(LoadedStreams(3600, date(2023, 6, 1), END, NOW)) == []
 
 
 def test_no_site_is_asked_for_a_time_before_its_streams_begin_nor_for_streams_that_it_lacks(storage):
@@ -342,7 +219,7 @@ def test_more_than_a_tenth_refused_fails_the_run_after_loading_the_rest(storage)
 
 
 def test_a_stream_that_the_api_says_is_unavailable_is_left_out_and_known(storage, monkeypatch):
-    storage = storage(sites=6)
+    storage = storage(sites=2)
     storage.plan(start="2023-06-01")
     stem = storage.fleet.stem
     site = next(s for s in stem.site_ids if len(stem.site(s).starts) == 3)
@@ -589,3 +466,35 @@ def test_staged_answers_hold_several_streams_in_one_part(storage):
     (manifest,) = storage.staging.batch(0).manifests()
     assert {name for item in manifest["answered"] for name in item["fields"]} == set(STREAM_TYPES)
     assert json.dumps(manifest).count("kw_total_avg") == 0
+
+
+def test_ids_that_climb_end_a_header_or_are_templates_are_names_like_any_others(
+    storage, tmp_path, monkeypatch
+):
+    clients = ("../", "{{ conn.stem_default.password }}", "..%2F..%2F")
+    sites = (
+        "../../../../",
+        "..%2f..%5c",
+        "{% raw %}{{ 7 * 7 }} ",
+        "a%0d%0aHost: elsewhere.example ",
+        "?#&=;/./..//",
+    )
+    monkeypatch.setattr(stem_fleet, "CLIENT_PREFIXES", clients)
+    monkeypatch.setattr(stem_fleet, "SITE_PREFIXES", sites)
+    stem = storage(sites=len(sites))
+    stem.run(lookback_days=1)
+    assert stem.report().failure is None
+    assert stem.differences(LoadedStreams(900, DAY - timedelta(days=1), DAY + timedelta(days=1), NOW)) == []
+    asked = {served.path for served in stem.server.log}
+    for path in asked:
+        assert re.fullmatch(
+            r"/api/v1/clients(/[A-Za-z0-9%._~-]+/sites)?|/api/v1/sites/[A-Za-z0-9%._~-]+/streams", path
+        )
+        assert unquote(path).startswith(("/api/v1/clients", "/api/v1/sites/")), path
+    assert {unquote(path.split("/")[4]) for path in asked if "/streams" in path} == set(
+        stem.fleet.stem.site_ids
+    )
+    tables = {path.relative_to(tmp_path).parts[1] for path in tmp_path.rglob("*") if path.is_file()}
+    assert tables <= {*SPECS, "_staging"}
+    folders = {path.name for path in tmp_path.rglob("*") if path.is_dir()}
+    assert not [name for name in folders if not re.fullmatch(r"[A-Za-z0-9._=-]+", name)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from email.utils import parsedate_to_datetime
 
 import httpx
 import pytest
@@ -17,7 +18,7 @@ QUERY = {
 }
 
 
-@pytest.mark.parametrize("kind", ["429", "500", "502", "503"])
+@pytest.mark.parametrize("kind", ["429", "500", "502", "503", "504"])
 def test_an_error_status_has_the_vendors_shape_and_ends_after_the_streak(serve, kind):
     plant = serve(faults=[f"{kind}=1"], fault_streak=3)
     answers = [plant.get(PATH) for _ in range(5)]
@@ -38,6 +39,13 @@ def test_a_429_can_name_a_time_to_wait(serve):
     assert answer.headers["Retry-After"] == "7"
 
 
+def test_a_503_can_name_the_date_until_which_to_wait(serve):
+    answer = serve(faults=["503-retry-after=1"], retry_after=7).get(PATH)
+    assert answer.status_code == 503
+    until, now = (parsedate_to_datetime(answer.headers[name]) for name in ("Retry-After", "Date"))
+    assert (until - now).total_seconds() == 7
+
+
 def test_a_reset_is_a_connection_reset(serve):
     plant = serve(faults=["reset=1"])
     for _ in range(2):
@@ -49,6 +57,20 @@ def test_a_reset_is_a_connection_reset(serve):
         assert isinstance(cause, ConnectionResetError)
     assert [one.status for one in plant.server.log] == [None, None]
     assert plant.get(PATH).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["reset-mid-body", "hang-mid-body"])
+def test_an_answer_can_break_off_in_its_middle(serve, kind):
+    plant = serve(faults=[f"{kind}=1"], fault_streak=1)
+    error = httpx.ReadError if kind == "reset-mid-body" else httpx.ReadTimeout
+    with plant.client.stream("GET", PATH, headers={"Accept-Encoding": "identity"}, timeout=0.5) as answer:
+        assert answer.status_code == 200
+        with pytest.raises(error):
+            answer.read()
+        assert answer.num_bytes_downloaded <= int(answer.headers["Content-Length"]) // 2
+    time.sleep(0.2)
+    assert plant.get(PATH).status_code == 200
+    assert [(one.status, one.fault) for one in plant.server.log] == [(200, kind), (200, None)]
 
 
 def test_a_hanging_request_answers_nothing_and_frees_its_place_when_given_up(serve):
@@ -97,6 +119,12 @@ def test_an_errors_body_can_come_with_status_200(serve):
     answers = [plant.get(PATH, nodeId=f"SB.{number}") for number in range(6)]
     assert {answer.status_code for answer in answers} == {200}
     assert {answer.json()["statusCode"] for answer in answers} == {500, 429, 401}
+
+
+def test_stems_errors_body_can_come_with_status_200_too(serve):
+    answer = serve(faults=["status-in-body=1"]).stem("clients")
+    assert answer.status_code == 200
+    assert answer.json() == {"errors": [{"message": "Internal Server Error", "code": 500}]}
 
 
 def test_a_401_revokes_the_token_that_was_used(serve):

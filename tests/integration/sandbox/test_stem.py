@@ -207,3 +207,25 @@ def test_faults_on_one_name_hit_nothing_else(serve):
     first, second, third = Fleet(now=NOW).stem.site_ids[:3]
     plant = serve(faults=[f"forbidden={first}", f"gone={second}", f"bad-request={third}"])
     assert [plant.streams(number, **DAY).status_code for number in range(4)] == [403, 404, 400, 200]
+
+
+@pytest.mark.parametrize("pages", ["apart", "overlapping", "endless"])
+def test_pages_that_overlap_or_never_end_hold_every_site(serve, pages):
+    plant = serve(Fleet(now=NOW, stem_sites=24), stem_pages=pages, stem_total="page")
+    client = plant.fleet.stem.client_ids[0]
+    held = []
+    for page in range(1, 4):
+        answer = plant.stem(f"clients/{quote(client, safe='')}/sites", page=page, per_page=6)
+        if answer.status_code == 400:
+            break
+        held.append([site["id"] for site in answer.json()["sites"]])
+        assert answer.json()["total"] == len(held[-1])
+    sites = plant.fleet.stem.client_site_ids(client)
+    assert (
+        held
+        == {
+            "apart": [sites[:6], sites[6:]],
+            "overlapping": [sites[:6], sites[5:11], sites[10:]],
+            "endless": [sites[:6], sites[6:], sites[6:]],
+        }[pages]
+    )

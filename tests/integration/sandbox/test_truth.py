@@ -275,3 +275,16 @@ def test_revisions_over_the_control_path_change_answers_and_truth_together(serve
     assert plant.site_data(site, **query).json()["data"] == []
     assert plant.client.post("/_sandbox/revise", json=wanted | {"entity_id": 5}).status_code == 400
     assert plant.client.post("/_sandbox/revise", json={"entity_type": "site"}).status_code == 400
+
+
+@pytest.mark.parametrize(("boundary", "shown"), [("inclusive", True), ("exclusive", False)])
+def test_an_alert_updated_exactly_then_is_answered_or_not(serve, boundary, shown):
+    fleet = Fleet(now=NOW)
+    newest = max(
+        (one for one in fleet.truth_alerts() if not one["updated"].microsecond),
+        key=lambda one: one["updated"],
+    )
+    plant = serve(fleet, updated_since=boundary)
+    since = local(newest["updated"], UTC)
+    answered = plant.get("/v3/partners/1/alerts", tz="UTC", updatedSince=since).json()["alerts"]
+    assert (newest["id"] in {one["id"] for one in answered}) is shown

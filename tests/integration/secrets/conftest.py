@@ -7,7 +7,7 @@ import pytest
 from locus_stem.api import LocusCredentials, StemCredentials
 from support.canaries import ANY_TEXT, ASCII, Canary
 from support.certificates import self_signed
-from support.hostile import Hostile, Trap
+from support.echoing import Hostile, Trap
 
 
 class Secrets:

@@ -26,7 +26,7 @@ from locus_stem.api.errors import (
     RedirectedError,
     TransportError,
 )
-from support.hostile import BEHAVIOURS
+from support.echoing import BEHAVIOURS
 
 KINDS = ("password", "client", "bearer", "stem")
 
@@ -40,19 +40,17 @@ def ask(mode, credentials, told=lambda _: None):
         else StemEndpoints.get_site.request(site_id="a")
     )
     options = {"budget_seconds": 0.0, "on_token": told}
+
+    def now():
+        with (LocusClient if is_locus else StemClient)(credentials, **options) as client:
+            client.call(call)
+
+    async def later():
+        async with (AsyncLocusClient if is_locus else AsyncStemClient)(credentials, **options) as client:
+            await client.call(call)
+
     with pytest.raises(ApiError) as caught:
-        if mode == "sync":
-            with (LocusClient if is_locus else StemClient)(credentials, **options) as client:
-                client.call(call)
-        else:
-
-            async def look():
-                async with (AsyncLocusClient if is_locus else AsyncStemClient)(
-                    credentials, **options
-                ) as client:
-                    await client.call(call)
-
-            asyncio.run(look())
+        now() if mode == "sync" else asyncio.run(later())
     return caught.value
 
 

@@ -12,7 +12,7 @@ from support.object_store import object_store
 NUMBERS = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def store(tmp_path_factory):
     with object_store(tmp_path_factory.mktemp("store")) as running:
         yield running

@@ -9,7 +9,10 @@ import pytest
 from airflow.sdk.log import redact
 
 from locus_stem.hooks.lake import open_lake
+from locus_stem.tables.lake import LakeError
+from locus_stem.tables.maintenance import tables_of
 from locus_stem.tables.objects import load_objects
+from locus_stem.tables.staging import Staging, remove_staging
 from support.object_store import KEYS, REGION
 
 ROLE = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sts:*"}]}
@@ -201,3 +204,32 @@ def test_amazons_own_endpoint_needs_a_region_alone(environment, monkeypatch):
     assert store.delta_options()["aws_endpoint_url"] == "https://s3.eu-central-1.amazonaws.com"
     assert store.delta_options()["aws_allow_http"] == "false"
     assert store.filesystem().region == "eu-central-1"
+
+
+def test_plain_http_beyond_loopback_is_for_who_allows_it(connection, monkeypatch):
+    keys = {"login": "a", "password": "b"}
+    extra = {"endpoint_url": "http://store.plants:9000", "region_name": REGION}
+    connection(**keys, extra=extra)
+    with pytest.raises(LakeError, match="has no TLS"):
+        open_lake("s3://aws_default@plants/lake").delta_address("runs")
+    connection(**keys, extra={**extra, "allow_http": True})
+    by_connection = open_lake("s3://aws_default@plants/lake").delta_address("runs")[1]
+    connection(**keys, extra=extra)
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    by_environment = open_lake("s3://aws_default@plants/lake").delta_address("runs")[1]
+    assert by_connection == by_environment
+    assert by_connection["aws_endpoint_url"] == "http://store.plants:9000"
+    assert by_connection["aws_allow_http"] == "true"
+
+
+def test_a_lake_may_be_a_whole_bucket(store, environment, bucket):
+    lake = open_lake(f"s3://{bucket}/")
+    lake.check()
+    assert store.keys(bucket) == []
+    load_objects(lake, "locus_sites", [{"id": 1}], complete=True, today=None)
+    staging = Staging(lake, "plan")
+    staging.write_json("plan.json", {"a": 1})
+    assert Staging.at(open_lake(f"s3://{bucket}"), staging.uri).read_json("plan.json") == {"a": 1}
+    remove_staging(lake, "plan")
+    assert tables_of(lake) == ["locus_sites"]
+    assert not [key for key in store.keys(bucket, "_staging/") if not key.endswith("/")]

@@ -21,7 +21,7 @@ from locus_stem.api import (
     ServerError,
     TransportError,
 )
-from locus_stem.api.retry import Retries
+from locus_stem.api.retry import FIRST_BACKOFF, GRACE, Retries
 
 SITE = LocusEndpoints.get_site.request(site_id=1)
 SITES = LocusEndpoints.get_partner_sites.request(partner_id=1)
@@ -176,7 +176,7 @@ def test_a_retry_after_that_tells_nothing_leaves_the_backoff(
     api.steps.append(refused(429, Retry_After=asked))
     assert asker.use().ask(SITE) == {"id": 1}
     assert len(clock.waits) == 1
-    assert 0 <= clock.waits[0] <= 0.5
+    assert 0 <= clock.waits[0] <= FIRST_BACKOFF
 
 
 def test_the_longest_wait_in_one_piece_is_120_seconds(asker: Any, api: Any, clock: Any, refused: Any) -> None:
@@ -205,9 +205,26 @@ def test_backoff_is_spread_from_nothing_to_a_bound_that_doubles_up_to_30_seconds
         return 0.0
 
     retries = Retries(300.0, lambda: 0.0, highest)
-    for _ in range(9):
+    for _ in range(11):
         retries.wait_after(ServerError("x"))
-    assert bounds == [(0.0, bound) for bound in (0.5, 1, 2, 4, 8, 16, 30, 30, 30)]
+    assert bounds == [(0.0, bound) for bound in (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30, 30)]
+
+
+def test_a_request_that_was_given_up_on_is_not_sent_again_at_once(asker: Any, api: Any, clock: Any) -> None:
+    api.steps.extend([httpx.ReadTimeout("slow"), httpx.ReadTimeout("slow")])
+    api.token_steps.append(httpx.ReadTimeout("slow"))
+    assert asker.use().ask(SITE) == {"id": 1}
+    assert len(clock.waits) == 3
+    assert min(clock.waits) >= GRACE
+
+
+def test_a_fault_that_is_over_at_once_costs_a_tenth_of_a_second_at_most(
+    asker: Any, api: Any, clock: Any, refused: Any
+) -> None:
+    api.steps.append(refused(503))
+    assert asker.use().ask(SITE) == {"id": 1}
+    assert len(clock.waits) == 1
+    assert clock.waits[0] <= FIRST_BACKOFF == 0.1
 
 
 def test_waits_differ_from_client_to_client() -> None:
@@ -223,8 +240,8 @@ def test_the_budget_begins_with_the_first_sending(clock: Any) -> None:
     retries.begin()
     clock.pass_time(9)
     retries.begin()
-    assert retries.wait_after(ServerError("x")) == 0.5
-    clock.pass_time(0.5)
+    assert retries.wait_after(ServerError("x")) == FIRST_BACKOFF
+    clock.pass_time(0.95)
     with pytest.raises(ServerError):
         retries.wait_after(ServerError("x"))
 

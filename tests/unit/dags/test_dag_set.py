@@ -48,7 +48,7 @@ def test_each_lake_is_maintained_once():
     assert maintained(*shared) == ["lake_maintenance__west"]
 
 
-@pytest.mark.parametrize("other", ["s3://bucket/lake", "s3://bucket/lake/"])
+@pytest.mark.parametrize("other", ["s3://bucket/lake", "s3://bucket/lake/", "s3://other_keys@bucket/lake"])
 def test_two_accounts_of_one_vendor_have_no_lake_in_common(monkeypatch, other):
     with pytest.raises(ValueError, match="west and east can't share the lake s3://bucket/lake"):
         account_dags(LocusAccount("west", "s3://bucket/lake"), LocusAccount("east", other))

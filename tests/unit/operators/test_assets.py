@@ -90,10 +90,18 @@ def test_every_table_has_an_asset_and_nothing_else_has():
             "abfss://c@a.dfs.core.windows.net/l/runs",
         ),
         ("runs", {"lake_uri": "gs://bucket/My Lake"}, "runs", "gs://bucket/My Lake/runs"),
+        ("runs", {"lake_uri": "s3://other_connection@bucket/l"}, "runs", "s3://bucket/l/runs"),
+        (
+            "runs",
+            {"lake_uri": "abfss://wasb_default@c@a.dfs.core.windows.net/l"},
+            "runs",
+            "abfss://c@a.dfs.core.windows.net/l/runs",
+        ),
     ],
 )
-def test_an_asset_is_the_tables_name_and_address(monkeypatch, table, arguments, name, uri):
-    monkeypatch.setenv("AIRFLOW__LOCUS_STEM__LAKE_URI", "s3://b/lake/")
+@pytest.mark.parametrize("lake", ["s3://b/lake/", "s3://aws_default@b/lake"])
+def test_an_asset_is_the_tables_name_and_address(monkeypatch, table, arguments, name, uri, lake):
+    monkeypatch.setenv("AIRFLOW__LOCUS_STEM__LAKE_URI", lake)
     assert table_asset(table, **arguments) == Asset(name=name, uri=uri)
     assert table_asset(table, **arguments).uri == uri
 

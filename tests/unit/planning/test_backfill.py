@@ -239,7 +239,7 @@ def test_a_year_of_a_fleet_of_5000_components_is_planned_within_seconds() -> Non
     components = [component(key, key % 500 + 1) for key in range(1, 5001)]
     available = [field("component", key, f"F{number}_avg") for key in range(1, 5001) for number in range(20)]
     params = replace(PARAMS, level="component", start=date(2023, 1, 1), end=date(2024, 1, 1))
-    begun = time.perf_counter()
+    begun = time.process_time()
     planned = plan(params, sites=sites, components=components, available=available)
     assert len(planned.requests) == 60_000
-    assert time.perf_counter() - begun < 10
+    assert time.process_time() - begun < 10

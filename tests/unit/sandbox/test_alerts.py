@@ -28,7 +28,7 @@ def test_ids_are_unique_and_belong_to_components_that_measure(fleet):
 
 
 def test_a_state_changes_only_together_with_updated_and_updated_never_runs_ahead():
-    fleet = Fleet(sites=160)
+    fleet = Fleet(sites=80)
     seen, closed, raised, vanished = {}, 0, 0, 0
     for step in range(18):
         moment = NOW + timedelta(hours=8 * step)

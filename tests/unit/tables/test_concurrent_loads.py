@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from datetime import timedelta
 
 import pyarrow as pa
 import pytest
@@ -115,7 +116,37 @@ def test_no_commit_is_made_onto_a_version_that_was_not_read(bench, kind):
     assert "changed" not in {row["tz"] for row in found}
 
 
-def test_a_loader_that_is_overtaken_every_time_gives_up_and_says_so(bench):
+def test_a_slow_writer_that_loses_thirty_times_against_quick_ones_commits_all_the_same(bench, monkeypatch):
+    monkeypatch.setattr(commit, "LONGEST_PAUSE", 0.0)
+    rows = pa.Table.from_pylist([{"dag_id": "slow"}], schema=SPECS["runs"].schema())
+    quick = pa.Table.from_pylist([{"dag_id": "quick"}], schema=SPECS["runs"].schema())
+    tries = []
+
+    def overtaken(table):
+        tries.append(table.version())
+        if len(tries) <= 30:
+            commit.append(bench.lake.open("runs"), quick)
+        commit.append(table, rows)
+
+    commit.exclusively(bench.lake, "runs", overtaken)
+    assert len(tries) == 31
+    assert sorted(bench.lake.read("runs").column("dag_id").to_pylist()) == ["quick"] * 30 + ["slow"]
+
+
+def test_a_commit_that_fails_though_nobody_else_wrote_is_no_conflict(bench):
+    tries = []
+
+    def fails(table):
+        tries.append(table)
+        raise commit.CommitFailedError("the disk is full")
+
+    with pytest.raises(commit.CommitFailedError, match="the disk is full"):
+        commit.exclusively(bench.lake, "runs", fails)
+    assert len(tries) == 1
+
+
+def test_a_loader_that_is_overtaken_every_time_gives_up_in_the_end_and_says_so(bench, monkeypatch):
+    monkeypatch.setattr(commit, "PATIENCE", timedelta(seconds=2))
     tries = []
 
     def overtaken(table):

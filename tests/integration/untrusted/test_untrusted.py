@@ -1,0 +1,149 @@
+"""Hostile and broken answers over real sockets: what they cost, what they end, and that they spoil nothing else.
+
+By itself each evil meets one of the places in turn, and every third also one whose answers are about all; with
+UNTRUSTED=all each meets all of them (`make test-untrusted`).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import pytest
+
+from locus_stem.demo.compare import measured
+from support.evils import ENDLESS_LIST, EVILS
+from support.results import write_results
+
+#: MB of resident memory, the interpreter and the package included.
+MOST_MEMORY = 600
+MOST_SECONDS = 60
+COLUMNS = (
+    "pipeline",
+    "endpoint",
+    "evils",
+    "peak MB",
+    "skipped or refused",
+    "typed error",
+    "taken",
+    "longest s",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an evil strikes.
+
+    :param path: with the names of entities of the fleet in braces.
+    :param owner: the entity of which an answer is; empty: of all.
+    """
+
+    pipeline: str
+    path: str
+    owner: str = ""
+
+
+OF_ONE = (
+    Place("site data", "/v3/sites/{site}/data", "site"),
+    Place("site data", "/v3/sites/{site}/dataavailable", "site"),
+    Place("component data", "/v3/components/{component}/data", "component"),
+    Place("inventory", "/v3/sites/{site}/installinfo", "site"),
+    Place("inventory", "/v3/components/{component}/dataavailable", "component"),
+    Place("streams", "/api/v1/sites/{stem_site}/streams", "stem_site"),
+    Place("streams", "/api/v1/clients/{client}/sites", "client"),
+)
+OF_ALL = (
+    Place("bulk", "/v3/partners/1/sites/data"),
+    Place("inventory", "/v3/partners/1/components"),
+    Place("alerts", "/v3/partners/1/alerts"),
+    Place("streams", "/api/v1/clients"),
+    Place("site data", "/oauth/token"),
+    Place("button", "/v3/partners/1/clients"),
+    Place("look", "/v3/sites/{site}/data"),
+    Place("trigger", "/v3/sites/{site}/data"),
+)
+ALL = os.environ.get("UNTRUSTED") == "all"
+PAIRS = [
+    pytest.param(place, evil, id=f"{place.pipeline}-{place.path}-{evil.name}")
+    for places, nth in ((OF_ONE, 1), (OF_ALL, 3))
+    for number, evil in enumerate(EVILS)
+    for turn, place in enumerate(places)
+    if ALL or (number % nth == 0 and turn == number // nth % len(places))
+]
+met: dict[Place, list] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def results():
+    yield
+    if ALL:
+        rows = [
+            (
+                place.pipeline,
+                place.path,
+                len(found),
+                round(max(one.peak for one in found)),
+                sum(bool(one.skipped) and not one.error for one in found),
+                sum(bool(one.error) for one in found),
+                sum(not one.skipped and not one.error for one in found),
+                round(max(one.seconds for one in found), 1),
+            )
+            for place, found in met.items()
+        ]
+        write_results("untrusted", COLUMNS, rows, evils=len(EVILS))
+
+
+def names(field):
+    fleet = field.fleet
+    component = next(one for one in fleet.all_components() if measured(fleet, "component", one.id, "hourly"))
+    return {
+        "site": str(fleet.site_ids[1]),
+        "component": str(component.id),
+        "stem_site": fleet.stem.site_ids[1],
+        "client": fleet.stem.client_ids[1],
+    }
+
+
+def path_of(field, place):
+    return place.path.format(**{name: quote(value, safe="") for name, value in names(field).items()})
+
+
+def owned(field, place):
+    """Name the entities of which nothing has to be there: a client's sites are what its list tells."""
+    own = names(field)[place.owner]
+    return {own, *(field.fleet.stem.client_site_ids(own) if place.owner == "client" else ())}
+
+
+@pytest.mark.parametrize(("place", "evil"), PAIRS)
+def test_an_evil_costs_little_ends_soon_and_spoils_nothing_else(field, place, evil):
+    honest = field.honest(place.pipeline)
+    found = field.meet(place.pipeline, path_of(field, place), evil)
+    met.setdefault(place, []).append(found)
+    assert found.asked
+    assert found.peak < MOST_MEMORY
+    assert found.seconds < MOST_SECONDS
+    if not place.owner or evil.stops:
+        return
+    assert not found.error
+    own = owned(field, place)
+    due = {key: rows for key, rows in honest.rows.items() if key[1] not in own}
+    assert {key: found.rows.get(key) for key in due} == due
+    if place.owner != "client":  # its list can name sites that nobody knows
+        assert {key for key in found.rows if key[1] not in own} == due.keys()
+        assert set(found.skipped) <= own
+
+
+def test_a_list_that_never_ends_is_given_up(field):
+    found = field.meet("streams", "/api/v1/clients", ENDLESS_LIST)
+    assert found.error
+    assert 1 < found.asked <= 1002
+    assert found.peak < MOST_MEMORY
+
+
+def test_a_gigabyte_is_not_taken_before_the_client_hangs_up(field):
+    before = field.hostile.sent
+    (evil,) = (one for one in EVILS if one.name == "1 GB, not announced")
+    found = field.meet("site data", f"/v3/sites/{field.fleet.site_ids[1]}/data", evil)
+    assert found.skipped == [str(field.fleet.site_ids[1])]
+    assert field.hostile.sent - before < 64 * 2**20

@@ -1,0 +1,120 @@
+"""From connections to lakes: what of Google's and Azure's is read, and that no DAG file looks a connection up."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from locus_stem.hooks.lake import open_lake
+from locus_stem.tables.lake import LakeError
+
+ACCOUNT = "account.dfs.core.windows.net"
+FILE = """
+from airflow.providers.common.compat.sdk import BaseHook
+from locus_stem.assets import table_asset
+from locus_stem.dags import LocusAccount, StemAccount, account_dags
+
+def refuse(conn_id):
+    raise AssertionError(conn_id)
+
+BaseHook.get_connection = refuse
+dags = account_dags(LocusAccount("west"), StemAccount(lake_uri="s3://mine@bucket/stem"))
+print(len(dags), table_asset("locus_sites", conn_id="west").uri)
+"""
+
+
+@pytest.fixture
+def connection(monkeypatch):
+    def make(**fields):
+        monkeypatch.setenv("AIRFLOW_CONN_CLOUD", json.dumps(fields))
+
+    return make
+
+
+def test_a_dag_file_looks_up_no_connection_of_a_lake():
+    environment = {**os.environ, "AIRFLOW__LOCUS_STEM__LAKE_URI": "s3://keys@bucket/lake"}
+    said = subprocess.run(
+        [sys.executable, "-c", FILE], check=True, capture_output=True, text=True, env=environment
+    )
+    assert said.stdout.splitlines()[-1] == "7 s3://bucket/lake/west/locus_sites"
+
+
+@pytest.mark.parametrize(
+    ("fields", "options"),
+    [
+        ({"login": "account", "password": "a2V5"}, {"azure_storage_account_key": "a2V5"}),
+        ({"extra": {"shared_access_key": "a2V5"}}, {"azure_storage_account_key": "a2V5"}),
+        (
+            {"extra": {"sas_token": f"https://{ACCOUNT}/?sv=1&sig=x"}},
+            {"azure_storage_sas_token": "sv=1&sig=x"},
+        ),
+        (
+            {"login": "id", "password": "secret", "extra": {"tenant_id": "tenant"}},
+            {
+                "azure_storage_tenant_id": "tenant",
+                "azure_storage_client_id": "id",
+                "azure_storage_client_secret": "secret",
+            },
+        ),
+    ],
+)
+@pytest.mark.parametrize("conn_type", ["wasb", "adls"])
+def test_azures_keys_are_read_from_the_connection(connection, conn_type, fields, options):
+    connection(conn_type=conn_type, **fields)
+    lake = open_lake(f"abfss://cloud@container@{ACCOUNT}/lake")
+    assert lake.uri == f"abfss://container@{ACCOUNT}/lake"
+    address, given = lake.delta_address("runs")
+    assert (address, given) == (f"{lake.uri}/runs", {"azure_storage_account_name": "account", **options})
+    assert lake.filesystem()[1] == "container/lake"
+    assert lake.filesystem()[0].type_name == "abfs"
+
+
+@pytest.mark.parametrize(
+    ("uri", "fields", "said"),
+    [
+        (f"abfss://cloud@c@{ACCOUNT}/l", {"conn_type": "aws"}, "type 'wasb' or 'adls' is needed"),
+        (f"abfss://cloud@c@{ACCOUNT}/l", {"conn_type": "wasb"}, "lacks account_key"),
+        (
+            f"abfss://cloud@c@{ACCOUNT}/l",
+            {"conn_type": "adls", "login": "id", "extra": {"tenant_id": "t"}},
+            "lacks client_secret",
+        ),
+        ("gs://cloud@bucket/l", {"conn_type": "wasb"}, "type 'google_cloud_platform' is needed"),
+        ("gs://cloud@bucket/l", {"conn_type": "google_cloud_platform"}, "neither keyfile_dict nor key_path"),
+        (
+            "gs://cloud@bucket/l",
+            {"conn_type": "google_cloud_platform", "extra": {"keyfile_dict": "{nonsense"}},
+            "connection 'cloud' can't be used",
+        ),
+        ("gs://nowhere@bucket/l", {}, "connection 'nowhere' is not defined"),
+    ],
+)
+def test_what_is_wrong_with_a_connection_is_said(connection, uri, fields, said):
+    connection(**fields)
+    with pytest.raises(LakeError, match=r"^lake (abfss|gs)://") as caught:
+        open_lake(uri)
+    assert said in str(caught.value)
+
+
+def test_googles_package_is_named_where_it_lacks(connection, monkeypatch):
+    connection(conn_type="google_cloud_platform", extra={"keyfile_dict": {"private_key": "hidden"}})
+    monkeypatch.setitem(sys.modules, "google.oauth2.service_account", None)
+    with pytest.raises(LakeError, match="pip install apache-airflow-providers-google") as caught:
+        open_lake("gs://cloud@bucket/l").check()
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("prefix", ["", "extra__google_cloud_platform__"])
+def test_googles_key_is_read_from_the_connection(connection, prefix):
+    key = {"client_email": "lake@plants.iam", "private_key": "key", "type": "service_account"}
+    for given in (key, json.dumps(key)):
+        connection(conn_type="google_cloud_platform", extra={f"{prefix}keyfile_dict": given})
+        options = open_lake("gs://cloud@bucket/l").delta_address("runs")[1]
+        assert json.loads(options["google_service_account_key"]) == key
+    connection(conn_type="google_cloud_platform", extra={f"{prefix}key_path": "/run/key.json"})
+    options = open_lake("gs://cloud@bucket/l").delta_address("runs")[1]
+    assert options == {"google_service_account": "/run/key.json"}
