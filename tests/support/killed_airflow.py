@@ -227,7 +227,12 @@ class KilledAirflow:
             )
 
         self.wait_for(is_over, "a try has failed")
-        return self.airflow.task_log(run.dag_id, run.run_id, task_id, 1, 0)
+        return self.whole_log(run, task_id)
+
+    def whole_log(self, run: Killed, task_id: str) -> str:
+        """Give the log of the first try of a mapped task, its errors' details included."""
+        path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task_id}/logs/1"
+        return json.dumps(self.airflow.api("GET", path, map_index=0, full_content=True)["content"])
 
     def lake_of(self, account: str) -> Lake:
         """Give the lake of another account than the default one."""
