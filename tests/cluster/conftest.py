@@ -72,7 +72,7 @@ def cluster(tmp_path_factory):
         store = stack.enter_context(s3(folder))
         webhook = stack.enter_context(Webhook())
         topology = Topology(folder, variables)
-        sandbox = stack.enter_context(topology.sandbox("--latency-ms", "150"))
+        sandbox = stack.enter_context(topology.sandbox("--latency-ms", "200"))
         topology.places |= {"http://s3:5000": store.url, "http://sandbox:8765": sandbox}
         give(topology, webhook)
         ended_well(topology.run("secrets"))
@@ -86,8 +86,10 @@ def cluster(tmp_path_factory):
         ended_well(topology.run("init"))
         login = (topology.secrets / "airflow" / "admin_password").read_text().strip()
         airflow = stack.enter_context(topology.airflow(login))
-        options = {name: variables[name] for name in variables if name.startswith("AWS_")}
-        lake = Lake(variables["LAKE_URI"], {**options, "AWS_ENDPOINT_URL": store.url})
+        ours = stack.enter_context(pytest.MonkeyPatch.context())
+        for name in (name for name in variables if name.startswith("AWS_")):
+            ours.setenv(name, topology.here(variables[name]))
+        lake = Lake(variables["LAKE_URI"])
         yield Cluster(topology, airflow, store, sandbox, webhook, Fleet(sites=SITES), lake)
 
 

@@ -67,7 +67,7 @@ def killed(cluster):
         assert time.monotonic() < deadline, airflow.log_tail()
         tasks = airflow.tasks(BACKFILL, run["dag_run_id"])
         running = [task for task in tasks if task["task_id"] == "extract" and task["state"] == "running"]
-        if running and len(cluster.asked()) >= cluster.fleet.sites * 11 // 20:
+        if running and len(cluster.asked()) >= cluster.fleet.sites // 2:
             break
         time.sleep(0.2)
     worker = airflow.part_with(running[0])
