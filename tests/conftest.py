@@ -50,11 +50,12 @@ def pytest_make_parametrize_id(val):
     return "gzip" if isinstance(val, bytes) and val.startswith(b"\x1f\x8b") else None
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist writes the groups that it finds into the tests' names
 def pytest_collection_modifyitems(items):
-    """Keep a module's real Airflow in one process, and start with what takes longest."""
+    """Run one real Airflow at a time, in one process of the suite, and start with what takes longest."""
     for item in items:
         if item.get_closest_marker("system"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+            item.add_marker(pytest.mark.xdist_group("system"))
     items.sort(key=lambda item: item.get_closest_marker("system") is None)
 
 

@@ -46,10 +46,17 @@ class Cluster:
     def stats(self):
         return httpx.get(f"{self.sandbox}/_sandbox/stats").json()
 
-    def asked(self):
-        """Give the requests for sites' measurements so far."""
+    def asked(self, before=float("inf")):
+        """Give the requests for sites' measurements that came before an instant of the sandbox's clock."""
+        return [f"{one['path']}?{one['query']}" for one in self._served() if one["arrived"] < before]
+
+    def last(self):
+        """Give the instant at which the latest of them came."""
+        return self._served()[-1]["arrived"] + 0.001
+
+    def _served(self):
         log = httpx.get(f"{self.sandbox}/_sandbox/log").json()
-        return [f"{one['path']}?{one['query']}" for one in log if re.fullmatch(SITE_DATA, one["path"])]
+        return [one for one in log if re.fullmatch(SITE_DATA, one["path"])]
 
 
 def ended_well(done):
@@ -65,7 +72,7 @@ def cluster(tmp_path_factory):
         store = stack.enter_context(s3(folder))
         webhook = stack.enter_context(Webhook())
         topology = Topology(folder, variables)
-        sandbox = stack.enter_context(topology.sandbox("--latency-ms", "100"))
+        sandbox = stack.enter_context(topology.sandbox("--latency-ms", "200"))
         topology.places |= {"http://s3:5000": store.url, "http://sandbox:8765": sandbox}
         give(topology, webhook)
         ended_well(topology.run("secrets"))
@@ -79,8 +86,10 @@ def cluster(tmp_path_factory):
         ended_well(topology.run("init"))
         login = (topology.secrets / "airflow" / "admin_password").read_text().strip()
         airflow = stack.enter_context(topology.airflow(login))
-        options = {name: variables[name] for name in variables if name.startswith("AWS_")}
-        lake = Lake(variables["LAKE_URI"], {**options, "AWS_ENDPOINT_URL": store.url})
+        ours = stack.enter_context(pytest.MonkeyPatch.context())
+        for name in (name for name in variables if name.startswith("AWS_")):
+            ours.setenv(name, topology.here(variables[name]))
+        lake = Lake(variables["LAKE_URI"])
         yield Cluster(topology, airflow, store, sandbox, webhook, Fleet(sites=SITES), lake)
 
 

@@ -24,7 +24,8 @@ def pairwise(cells: Sequence[Cell]) -> list[Cell]:
     """Choose cells greedily, in the given order: one for each fault and pipeline, at the rate that adds most.
 
     A fault and a pipeline make a pair of their own, so nothing smaller has all; where both rates add as much, it is the
-    one that was chosen less often. A pair of fault and rate that only one pipeline has is left to the whole matrix.
+    one that waits less, then the one that was chosen less often. A pair of fault and rate that only one pipeline has is
+    left to the whole matrix.
     """
     by_place: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
@@ -33,7 +34,7 @@ def pairwise(cells: Sequence[Cell]) -> list[Cell]:
     covered: set[Pair] = set()
     rates: Counter[float | None] = Counter()
     for among in by_place.values():
-        best = min(among, key=lambda cell: (-len(pairs_of(cell) - covered), rates[cell.rate]))
+        best = min(among, key=lambda cell: (-len(pairs_of(cell) - covered), cell.waits, rates[cell.rate]))
         chosen.append(best)
         covered |= pairs_of(best)
         rates[best.rate] += 1

@@ -37,6 +37,11 @@ class Cell:
     rate: float | None
     pipeline: str
 
+    @property
+    def waits(self) -> float:
+        """How long a request has to wait on average, as the fault states it."""
+        return STATED.get(self.kind.name, 0.0) * (self.rate or 0.0)
+
     def __str__(self) -> str:
         rate = "always" if self.rate is None else f"{self.rate:.0%}"
         return f"{self.kind.name}-{rate}-{self.pipeline}".replace(" ", "_").replace(",", "")

@@ -38,7 +38,7 @@ def test_a_lake_that_is_closed_in_the_middle_fails_the_run_and_a_cleared_task_en
     run.killed_at = time.monotonic()
     assert killed.airflow.wait(run.dag_id, run.run_id) == "failed"
     disk.open()
-    log = killed.airflow.task_log(run.dag_id, run.run_id, "extract", 1, 0)
+    log = killed.whole_log(run, "extract")
     assert f"lake {killed.lake.uri}: " in log
     assert "clear the task" in log
     killed.clear(run, "extract")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+import httpx
+
 from locus_stem.demo import compare, compare_stem
+from locus_stem.demo.airflow_rest import FINISHED
 from locus_stem.sandbox.server import Server
 from locus_stem.tables.lake import Lake
 from support.killed_runs import left_in_staging, repeats
@@ -162,7 +165,6 @@ class KilledAirflow:
 
     def revive(self) -> None:
         """Start again what has ended by itself, as a supervisor does."""
-        time.sleep(5)
         for name, part in self.airflow.parts.items():
             if not part.alive():
                 part.kill()
@@ -225,7 +227,12 @@ class KilledAirflow:
             )
 
         self.wait_for(is_over, "a try has failed")
-        return self.airflow.task_log(run.dag_id, run.run_id, task_id, 1, 0)
+        return self.whole_log(run, task_id)
+
+    def whole_log(self, run: Killed, task_id: str) -> str:
+        """Give the log of the first try of a mapped task, its errors' details included."""
+        path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task_id}/logs/1"
+        return json.dumps(self.airflow.api("GET", path, map_index=0, full_content=True)["content"])
 
     def lake_of(self, account: str) -> Lake:
         """Give the lake of another account than the default one."""
@@ -234,7 +241,7 @@ class KilledAirflow:
     def end(self, run: Killed, what: str, when: str, within: float = 400.0) -> Killed:
         """Wait for a run's end and check everything that must be right then."""
         effects = self.points / "effects"
-        run.state = self.airflow.wait(run.dag_id, run.run_id, within)
+        run.state = self.supervised(run, within)
         run.ended_at = time.monotonic()
         tasks = self.airflow.tasks(run.dag_id, run.run_id)
         run.tries = max(task["try_number"] for task in tasks)
@@ -254,6 +261,18 @@ class KilledAirflow:
         seconds = run.ended_at - run.killed_at
         self.ledger.add(what, when, run.tries, len(run.served), repeats(run.served), over, round(seconds))
         return run
+
+    def supervised(self, run: Killed, within: float) -> str:
+        """Wait for a run's end; give its state. A scheduler, for one, ends itself when it loses its database."""
+        deadline = time.monotonic() + within
+        while time.monotonic() < deadline:
+            self.revive()
+            with suppress(RuntimeError, httpx.TransportError):  # it has no database for a while
+                state = self.airflow.api("GET", f"/dags/{run.dag_id}/dagRuns/{run.run_id}")["state"]
+                if state in FINISHED:
+                    return str(state)
+            time.sleep(0.5)
+        raise AssertionError(f"{run.run_id}: not ended within {within:.0f} s\n{self.airflow.log_tail()}")
 
     # -- what must be right
 

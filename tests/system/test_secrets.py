@@ -256,7 +256,8 @@ def look_everywhere(scene: Scene) -> Search:
                 path = (
                     f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}/taskInstances/{task['task_id']}/xcomEntries"
                 )
-                search.look("api xcoms", json.dumps(airflow.api("GET", path)))
+                with suppress(RuntimeError):  # a mapped task's are found in the database
+                    search.look("api xcoms", json.dumps(airflow.api("GET", path)))
     search.files(airflow.home)
     scene.encrypted = search.database(airflow.home / "airflow.db", FERNET_KEY)
     for line in scene.commands:
@@ -312,11 +313,13 @@ def scene(tmp_path_factory):
         running.callback(shows.kill)
         scene.airflow = AirflowProcess(home, DAGS, environment(scene, home))
         running.enter_context(scene.airflow)
+        # Airflow builds its tasks' API at the first request; on a busy machine that takes longer than tasks wait
+        httpx.get(f"{scene.airflow.url}/execution/health", timeout=300).raise_for_status()
         ended = threading.Event()
 
         def watch() -> None:
             while not ended.wait(0.3):
-                scene.commands |= command_lines()
+                scene.commands = scene.commands | command_lines()  # a new set: the old one may be in use
 
         watching = threading.Thread(target=watch)
         watching.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from itertools import chain, repeat
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -82,7 +83,7 @@ def own_rows(lake, file, **values):
 
 def test_an_inventory_of_several_turns_tells_all_of_them_in_its_last(lake, execute, mocker):
     begun = datetime.now(UTC)
-    mocker.patch.object(Turn, "over", side_effect=[False] * 5 + [True])
+    mocker.patch.object(Turn, "over", side_effect=chain([False] * 5, repeat(True)))
     with pytest.raises(AirflowRescheduleException):
         execute(inventory(lake))
     mocker.stopall()

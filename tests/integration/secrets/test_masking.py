@@ -7,6 +7,7 @@ import html
 import json
 import pickle
 from base64 import b64encode
+from datetime import UTC, datetime
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -61,10 +62,15 @@ def test_login_key_and_tokens_of_a_locus_connection_are_masked(connect, hostile,
         assert LocusHook("plant").test_connection()[0] is False
     else:
         trigger = LocusAlertTrigger(
-            conn_id="plant", poke_interval=1, errors_for=0, since="2025-10-01T12:00:00Z", state="opened"
+            conn_id="plant",
+            poke_interval=1,
+            errors_for=0,
+            since=datetime.now(UTC).isoformat(),
+            state="opened",
         )
         (event,) = asyncio.run(fired(trigger))
         assert event.payload["status"] == "failed"
+        assert "HTTP 403" in event.payload["message"]
         assert secrets.in_text(pickle.dumps(event.payload)) == []
     held = [password, key, basic("solar", password), basic("app", key)]
     tokens = [canary.value for canary in secrets.canaries if canary.value not in held]
