@@ -146,7 +146,7 @@ def judged(cell: Cell, measures: Measures) -> Result:
 
 
 def _of_requests(cell: Cell, measures: Measures, anew: bool) -> Result:
-    setting = _with_latency(Setting())
+    setting = _with_latency(cell.kind.setting)
     faults = cell.kind.faults(cell.rate)
     seed = seed_for(measures.requests(cell.pipeline, setting), faults)
     fault_free = measures.seconds(cell.pipeline, setting, anew=anew)
@@ -156,7 +156,7 @@ def _of_requests(cell: Cell, measures: Measures, anew: bool) -> Result:
     drawn = Counter(served.fault for served in world.server.log if served.fault)
     stated = sum(STATED.get(kind, 0.0) * count for kind, count in drawn.items())
     problems = _problems(world, world.differences(world.fleet), failure)
-    return _ended(world, cell, drawn[cell.kind.name], (seconds, fault_free, stated), problems)
+    return _ended(world, cell, drawn[faults[-1].kind], (seconds, fault_free, stated), problems)
 
 
 def _always(cell: Cell, measures: Measures, anew: bool) -> Result:
