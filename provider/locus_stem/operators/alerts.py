@@ -153,7 +153,8 @@ class LocusAlertDeliveryOperator(LocusOperator):
             raise AirflowFailException(f"{message}. Check the connection's host, login and headers")
         if delivered.waiting:
             named = ", ".join(f"{one} ({reply})" for one, reply in list(delivered.waiting.items())[:NAMED])
-            raise AirflowFailException(
+            error = AirflowException if delivered.again else AirflowFailException
+            raise error(
                 f"{name} doesn't take {len(delivered.waiting)} alert(s): {named}. They and their later states stay "
                 f"pending, {delivered.left} in all, and are posted again in each run; {delivered.posted} were posted"
             )

@@ -47,6 +47,7 @@ class LocusInventoryOperator(LocusOperator, FetchOperator):
         from datetime import UTC, datetime
 
         from locus_stem.pipelines.inventory import refresh_inventory
+        from locus_stem.pipelines.plan import scope
         from locus_stem.pipelines.report import failure_recorded
         from locus_stem.pipelines.slot import Turn
 
@@ -55,7 +56,7 @@ class LocusInventoryOperator(LocusOperator, FetchOperator):
             lake.check()
             with hook.get_conn() as client:
                 turn = Turn(client)
-                first_turn = context["ti"].get_first_reschedule_date(context)
+                dag_run = context["dag_run"]
                 with failure_recorded(lake, owner(context), turn):
                     result = refresh_inventory(
                         lake,
@@ -63,7 +64,7 @@ class LocusInventoryOperator(LocusOperator, FetchOperator):
                         datetime.now(UTC).date(),
                         turn,
                         detail_max_age_days=int(self.detail_max_age_days),
-                        began=first_turn.date() if first_turn else None,
+                        run_scope=scope(dag_run.dag_id, dag_run.run_id),
                     )
                 written, endpoints = self._record(lake, context, turn, result)
             if not result.left:

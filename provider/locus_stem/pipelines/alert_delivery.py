@@ -37,12 +37,14 @@ class Delivered:
 
     :param left: how many events are still to be posted, those of waiting alerts included.
     :param waiting: by alert id why it was not taken; with it wait the alert's later states.
+    :param again: of those that wait one may be taken soon, as its reply says.
     :param stopped: the reply that ended it early; None: none did.
     """
 
     posted: int = 0
     left: int = 0
     waiting: dict[int, str] = field(default_factory=dict)
+    again: bool = False
     stopped: Reply | None = None
 
 
@@ -118,6 +120,7 @@ class _Delivery:
         # An alert that failed before says nothing about the others, if some were taken.
         if event["failed_at"] is not None and self._result.posted + len(self._taken):
             self._result.waiting[alert_id] = reply.reason
+            self._result.again = reply.verdict is Verdict.UNAVAILABLE
         else:
             self._result.stopped = reply
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from locus_stem.pipelines.asked import Asked
 from locus_stem.pipelines.knowledge import (
     AVAILABLE,
     CLIENTS,
@@ -34,27 +35,30 @@ def refresh_inventory(
     turn: Turn,
     *,
     detail_max_age_days: int,
-    began: date | None = None,
+    run_scope: str | None = None,
 ) -> Refreshed:
     """Fetch and load the partner's lists and every detail older than `detail_max_age_days`.
 
-    A refresh that the end of its turn cut short (`left` is not 0) is called again and goes on with what is left.
+    A refresh that the end of its turn cut short (`left` is not 0), or that was killed, is called again and goes on with
+    what is left.
 
-    :param began: the day of the first of these turns, None in the first one.
+    :param run_scope: names the run, see :func:`locus_stem.pipelines.plan.scope`; what it has asked is noted in its
+        staging. None: nothing is noted; called again it asks for what is older, as if for the first time.
     """
+    asked = Asked.of(lake, run_scope) if run_scope else None
     counts = refresh_lists(
-        lake, partner_id, today, (CLIENTS, SITES, COMPONENTS), turn, max_age_days=1 if began else 0
+        lake, partner_id, today, (CLIENTS, SITES, COMPONENTS), turn, max_age_days=0, asked=asked
     )
     sites = _ids(lake, "locus_sites", "site_id")
     components = _ids(lake, "locus_components", "component_id", measuring=True)
     wanted = [
-        *stale(lake, AVAILABLE["partner"], [partner_id], today, detail_max_age_days, began),
-        *stale(lake, INSTALL_INFO, sites, today, detail_max_age_days, began),
-        *stale(lake, MODEL_SETTINGS, sites, today, detail_max_age_days, began),
-        *stale(lake, AVAILABLE["site"], sites, today, detail_max_age_days, began),
-        *stale(lake, AVAILABLE["component"], components, today, detail_max_age_days, began),
+        *stale(lake, AVAILABLE["partner"], [partner_id], today, detail_max_age_days),
+        *stale(lake, INSTALL_INFO, sites, today, detail_max_age_days),
+        *stale(lake, MODEL_SETTINGS, sites, today, detail_max_age_days),
+        *stale(lake, AVAILABLE["site"], sites, today, detail_max_age_days),
+        *stale(lake, AVAILABLE["component"], components, today, detail_max_age_days),
     ]
-    result = refresh_details(lake, wanted, today, turn)
+    result = refresh_details(lake, asked.left(wanted) if asked else wanted, today, turn, asked)
     result.counts = summed(counts, result.counts)
     return result
 

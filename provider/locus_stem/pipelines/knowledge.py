@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -33,13 +34,15 @@ if TYPE_CHECKING:
 
     from locus_stem.api.endpoint import Call, Endpoint
     from locus_stem.api.pipeline import Outcome
+    from locus_stem.pipelines.asked import Asked
     from locus_stem.pipelines.slot import Turn
     from locus_stem.tables.lake import Lake
 
 log = logging.getLogger(__name__)
 
-#: Answers between two commits: few commits, and little to ask again after a kill.
+#: Answers, or seconds, between two commits: few commits, and little to ask again after a kill.
 COMMIT_EVERY = 500
+COMMIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +102,26 @@ class Refreshed:
 
 
 def refresh_lists(
-    lake: Lake, partner_id: int, today: date, listings: Iterable[Listing], turn: Turn, *, max_age_days: int
+    lake: Lake,
+    partner_id: int,
+    today: date,
+    listings: Iterable[Listing],
+    turn: Turn,
+    *,
+    max_age_days: int,
+    asked: Asked | None = None,
 ) -> dict[str, LoadCounts]:
     """Fetch the lists that the lake doesn't hold from the last `max_age_days` days (0: fetch all) and load them.
 
+    :param asked: takes note of what has been loaded, which isn't fetched again.
     :return: rows by table, `coverage` included.
     :raises ConfigurationError: the API refuses the partner.
     :raises UnansweredError: the API kept failing until the turn's end.
     """
     counts: dict[str, LoadCounts] = {}
     for listing in listings:
+        if asked is not None and listing.table in asked.lists:
+            continue
         last = last_fetches(lake, listing.table).get(("partner", str(partner_id)))
         if last and max_age_days and last.day >= today - timedelta(days=max_age_days):
             continue
@@ -125,26 +138,18 @@ def refresh_lists(
         counts[listing.table] = load_objects(lake, listing.table, objects, complete=True, today=today)
         fetched = record_fetches(lake, listing.table, [Fetch("partner", str(partner_id), today)])
         counts = summed(counts, {COVERAGE: fetched})
+        if asked is not None:
+            asked.note_list(listing.table)
         log.info("%s: %d listed, %s", listing.table, len(objects), counts[listing.table])
     return counts
 
 
 def stale(
-    lake: Lake,
-    detail: Detail,
-    entity_ids: Collection[int],
-    today: date,
-    max_age_days: int,
-    began: date | None = None,
+    lake: Lake, detail: Detail, entity_ids: Iterable[int], today: date, max_age_days: int
 ) -> list[Wanted]:
-    """Choose the entities whose detail was last asked for `max_age_days` days ago or longer, or never.
-
-    :param began: the day on which this refresh had its first turn: what has been asked since then is fresh.
-    """
+    """Choose the entities whose detail was last asked for `max_age_days` days ago or longer, or never."""
     last = last_fetches(lake, detail.table)
     newest = today - timedelta(days=max_age_days)
-    if began is not None:
-        newest = min(newest, began - timedelta(days=1))
     asked = {entity_id: last.get((detail.entity_type, str(entity_id))) for entity_id in sorted(entity_ids)}
     return [
         Wanted(detail, entity_id) for entity_id, fetch in asked.items() if not fetch or fetch.day <= newest
@@ -171,13 +176,16 @@ def refresh_available(
     return result
 
 
-def refresh_details(lake: Lake, wanted: Sequence[Wanted], today: date, turn: Turn) -> Refreshed:
+def refresh_details(
+    lake: Lake, wanted: Sequence[Wanted], today: date, turn: Turn, asked: Asked | None = None
+) -> Refreshed:
     """Fetch details one request after another and load them, until done or the turn is over.
 
     An entity that the API refuses is remembered as asked today and named in the result. One for which it only fails is
     asked again after the others; where it still fails when nothing else is left, and the API answers others, it is
     named too, and asked again by the next refresh.
 
+    :param asked: takes note of what has been loaded.
     :raises UnansweredError: the whole turn has brought nothing, and nothing else is answered either.
     """
     by_call = {item.detail.call(item.entity_id): item for item in wanted}
@@ -185,10 +193,11 @@ def refresh_details(lake: Lake, wanted: Sequence[Wanted], today: date, turn: Tur
     result = Refreshed({}, {})
     taken: list[tuple[Wanted, Any]] = []
     failing: dict[Call, ApiError] = {}
-    done, asked = 0, False
+    done, begun = 0, False
+    committed = time.monotonic()
     try:
         while queue and not turn.over():
-            asked = True
+            begun = True
             for outcome in turn.answers(_until_over(queue, turn)):
                 if (failure := _set_aside(outcome)) is not None:
                     failing[outcome.call] = failure
@@ -201,14 +210,14 @@ def refresh_details(lake: Lake, wanted: Sequence[Wanted], today: date, turn: Tur
                 taken.append((item, outcome.answer.payload if outcome.answer else None))
                 done += 1
                 turn.progress("details of sites and components", done, len(wanted))
-                if len(taken) >= COMMIT_EVERY:
-                    _load(lake, taken, today, result)
-                    taken = []
+                if len(taken) >= COMMIT_EVERY or time.monotonic() - committed >= COMMIT_SECONDS:
+                    _load(lake, taken, today, result, asked)
+                    taken, committed = [], time.monotonic()
             if turn.cut_off is not None and turn.cut_off[0] in by_call:
                 failing[turn.cut_off[0]] = turn.cut_off[1]
     finally:
-        _load(lake, taken, today, result)
-    if asked and not done:
+        _load(lake, taken, today, result, asked)
+    if begun and not done:
         first = next(iter(by_call.values()))
         control = _known_call(lake, first.detail)
         if not failing or control is None or not is_answered(turn.client, control):
@@ -248,7 +257,13 @@ def _of_site(site_id: int, payload: Mapping[str, Any]) -> dict[str, Any]:
     return {**own, "siteId": site_id}
 
 
-def _load(lake: Lake, taken: Sequence[tuple[Wanted, Any]], today: date, result: Refreshed) -> None:
+def _load(
+    lake: Lake,
+    taken: Sequence[tuple[Wanted, Any]],
+    today: date,
+    result: Refreshed,
+    asked: Asked | None,
+) -> None:
     for table in sorted({item.detail.table for item, _ in taken}):
         mine = [(item, payload) for item, payload in taken if item.detail.table == table]
         held = [(item, payload) for item, payload in mine if payload is not None]
@@ -275,3 +290,5 @@ def _load(lake: Lake, taken: Sequence[tuple[Wanted, Any]], today: date, result: 
             ],
         )
         result.counts = summed(result.counts, {table: counts, COVERAGE: fetched})
+    if asked is not None and taken:
+        asked.note_details(item for item, _ in taken)
