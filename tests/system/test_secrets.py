@@ -137,7 +137,8 @@ def environment(scene: Scene, home: Path) -> dict[str, str]:
         "SECRET_TEST_PLANTED": known["planted"],
         "AIRFLOW__CORE__FERNET_KEY": FERNET_KEY,
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
-        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "httpx=DEBUG httpcore=DEBUG locus_stem=DEBUG urllib3=DEBUG",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",  # of the libraries: those below say nothing of requests
+        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "airflow=INFO asyncio=INFO aiosqlite=INFO botocore=INFO",
         "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(lineage),
         "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
         "AWS_SECRET_ACCESS_KEY": known["storage key"],
@@ -355,7 +356,7 @@ GIVEN_AWAY = {
     "an asset event": r"asset_event\.extra",
     "a run's params": r"dag_run\.conf",
     "a DAG's documentation": r"serialized_dag\.data(_compressed)?",
-    "a trigger's settings": r"trigger\.encrypted_kwargs",
+    "a trigger's settings": r"trigger\.(encrypted_)?kwargs",
     "command lines": r"command lines",
     "a webhook's body": r"webhook body",
     "the REST API": r"api (details|runs|tasks)",
@@ -379,6 +380,12 @@ def test_what_was_to_succeed_succeeded_and_what_was_to_fail_failed(scene):
     assert set(failures.values()) == {"failed"}, report
     for conn_id, answer in scene.tested.items():
         assert answer["status"] == conn_id.endswith("_default"), (conn_id, answer)
+
+
+def test_libraries_logged_the_headers_of_answers_with_what_the_servers_gave_back(scene):
+    logs = list(scene.airflow.home.glob("logs/dag_id=secret_*/**/*.log"))
+    for library in ("receive_response_headers.complete", "urllib3.connectionpool"):
+        assert any(library in path.read_text(errors="replace") for path in logs), library
 
 
 def test_no_secret_is_found_anywhere(scene):
