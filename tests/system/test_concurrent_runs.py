@@ -1,7 +1,8 @@
 """A year's backfill, the daily run, overlapping ranges and the alert sync at once, on a real Airflow: exact tables.
 
-With ``CONCURRENT_RUNS=year`` the API is so slow that the year takes the slot for more than five minutes, in several
-turns; the figures then go into the documentation.
+Several turns of the slot take minutes: so this runs with ``CONCURRENT_RUNS`` alone (``make test-concurrent``). With
+``CONCURRENT_RUNS=year`` the API is so slow that the year takes the slot for more than five minutes; the figures then go
+into the documentation.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ from support.results import write_results
 if TYPE_CHECKING:
     from locus_stem.demo.airflow_process import AirflowProcess
 
-pytestmark = pytest.mark.system
-LONG = os.environ.get("CONCURRENT_RUNS") == "year"
+LENGTH = os.environ.get("CONCURRENT_RUNS", "")
+LONG = LENGTH == "year"
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(not LENGTH, reason="takes minutes: make test-concurrent runs it"),
+]
 SITES, LATENCY_MS = (28, 1000.0) if LONG else (16, 750.0)
 
 

@@ -99,5 +99,7 @@ class LocusInventoryOperator(LocusOperator, FetchOperator):
         silent = [table for table in INVENTORY_TABLES if table not in written]
         begun = (dag_run.start_date or dag_run.run_after).date()
         of_killed_tries = dict.fromkeys(fetched_since(lake, silent, begun), LoadCounts())
-        self.wrote(context, lake, {**written, **of_killed_tries}, endpoints=endpoints)
+        if of_killed_tries:  # what was fetched is remembered in `coverage`
+            of_killed_tries["coverage"] = LoadCounts()
+        self.wrote(context, lake, {**of_killed_tries, **written}, endpoints=endpoints)
         remove_staging(lake, scope(dag_run.dag_id, dag_run.run_id))
