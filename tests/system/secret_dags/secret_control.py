@@ -44,5 +44,5 @@ with DAG(
         partner_id=1,
         deferrable=True,
         poke_interval=1,
-        timeout=600,
+        timeout=6000,  # it still waits when all is searched
     )
