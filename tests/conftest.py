@@ -34,6 +34,9 @@ os.environ |= {
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
 }
 
+#: Secrets that a process of the suite may have masked.
+MOST_MASKS = 500
+
 settings.register_profile(
     "suite",
     derandomize=True,
@@ -85,3 +88,12 @@ def pytest_addoption(parser):
         default="pairs",
         help="run each pair of a fault and a pipeline once, or all cells of the matrix of faults (pairs)",
     )
+
+
+@pytest.fixture(autouse=True)
+def few_masks():
+    """Forget masked secrets once a process has met many: Airflow compiles them all anew for each that comes."""
+    yield
+    module = sys.modules.get("airflow.sdk._shared.secrets_masker")
+    if module is not None and len(module._secrets_masker().patterns) > MOST_MASKS:
+        module._secrets_masker().reset_masker()
