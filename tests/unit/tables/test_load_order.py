@@ -301,7 +301,7 @@ class Overlapping(RuleBasedStateMachine):
         assert coverage == due
 
 
-EXAMPLES = int(os.environ.get("LOAD_ORDER_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("LOAD_ORDER_EXAMPLES", "6"))
 
 
 @pytest.mark.parametrize("bench", BENCHES, ids=lambda bench: f"{bench.table}-{bench.granularity}")
