@@ -142,7 +142,9 @@ def objects_of_the_package():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_object_of_the_package_shows_a_secret(hostile, secrets, credentials, kind):
-    others = {id(item): item for item in objects_of_the_package()}  # what other tests have left in this process
+    others = {
+        id(item): item for item in objects_of_the_package()
+    }  # what other tests have left in this process
     given = credentials(kind, f"{hostile.url}/data/forbids")
     is_locus = isinstance(given, LocusCredentials)
     call = (
