@@ -206,7 +206,7 @@ class Overlapping(RuleBasedStateMachine):
     @precondition(lambda self: not self.dirty and any(run.loaded for run in self.runs))
     @rule(run=st.integers(0, RUNS - 1))
     def repeat(self, run):
-        """What is loaded already changes no row; coverage alone may be written again, where a later refusal marks it."""
+        """What is loaded already changes no row; coverage may be written again where a later refusal marks it."""
         loaded = [run for run in self.runs if run.loaded]
         before = self._versions()
         self._load(loaded[run % len(loaded)])
