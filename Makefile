@@ -45,9 +45,9 @@ demo: $(INSTALLED)
 ui: $(INSTALLED)
 	$(BIN)/python -m locus_stem.demo --folder .demo --stay
 
-# Once more where it fails: some tests measure time, and processes of the suite share the cores. Each is told of as a rerun.
+# Up to twice more where it fails: some tests measure time, and processes of the suite share the cores. Each is told of as a rerun.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --reruns 1 $(COVERAGE) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --reruns 2 $(COVERAGE) $(PYTEST_ARGS)
 
 test-matrix: $(INSTALLED)
 	$(BIN)/python scripts/test_matrix.py --pytest-args "$(PYTEST_ARGS)" $(ONLY)
