@@ -263,14 +263,17 @@ def test_a_date_is_believed_only_within_a_day(text):
 )
 def test_a_token_answer_gives_a_header_or_a_typed_error(answered):
     credentials = LocusCredentials(client_id="c", client_secret="s3cret")
-    auth = TokenAuth(credentials, clock=lambda: 0.0, on_token=None, on_retry=lambda: None)
+    auth = TokenAuth(credentials, clock=lambda: 0.0, on_retry=lambda: None)
     retries = SimpleNamespace(wait_after=_raised)
     flow = auth.authorization(retries)
     action = flow.send(None)
     inner = action.flow
     inner.send(None)
     try:
-        inner.send(raw(_written(answered)))
+        told = inner.send(raw(_written(answered)))
+        while True:
+            assert told.token.isprintable()
+            told = inner.send(None)
     except StopIteration as stop:
         header = stop.value.header
         assert header.startswith("Bearer ")
