@@ -263,7 +263,7 @@ def test_a_date_is_believed_only_within_a_day(text):
 )
 def test_a_token_answer_gives_a_header_or_a_typed_error(answered):
     credentials = LocusCredentials(client_id="c", client_secret="s3cret")
-    auth = TokenAuth(credentials, clock=lambda: 0.0, on_retry=lambda: None)
+    auth = TokenAuth(credentials, clock=lambda: 0.0, on_retry=lambda: None, hidden=("s3cret",))
     retries = SimpleNamespace(wait_after=_raised)
     flow = auth.authorization(retries)
     action = flow.send(None)
@@ -284,7 +284,7 @@ def test_a_token_answer_gives_a_header_or_a_typed_error(answered):
         check_message(error)
 
 
-def _raised(error):
+def _raised(error, *, given_up=False):
     raise error
 
 
