@@ -6,6 +6,7 @@ import html
 import json
 import re
 from base64 import b64encode
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -20,7 +21,8 @@ SHORTEST_BEGINNING = 8
 def spellings(secrets: Iterable[str | None]) -> tuple[str, ...]:
     """Give secrets as they can stand in a text, the longest first.
 
-    As they are, in a form, a URL, JSON, HTML, in what Python shows of a text or of bytes, and read as Latin-1.
+    As they are, in a form, a URL, a form or URL within a URL, JSON, HTML, in what Python shows of a text or of bytes,
+    and read as Latin-1.
     """
     found = {spelling for secret in secrets if secret for spelling in _of(secret)}
     return tuple(sorted(found, key=lambda spelling: (-len(spelling), spelling)))
@@ -43,10 +45,18 @@ def scrubbed(text: str, secrets: Iterable[str | None]) -> str:
     return _without_beginnings(text, spelled)
 
 
-def _of(secret: str) -> Iterator[str]:
+@lru_cache(maxsize=1024)
+def _of(secret: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_written(secret)))
+
+
+def _written(secret: str) -> Iterator[str]:
     sent = secret.encode(errors="replace")
-    escaped = quote(sent), quote(sent, safe=""), quote_plus(sent)
-    yield from (secret, *escaped, *(re.sub("%..", lambda found: found[0].lower(), one) for one in escaped))
+    escaped = [quote(sent), quote(sent, safe=""), quote_plus(sent)]
+    escaped += [re.sub("%..", lambda found: found[0].lower(), one) for one in escaped]
+    yield from (secret, *escaped)
+    for one in escaped:  # a form within an address
+        yield from (quote(one), quote(one, safe=""))
     yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
     yield html.escape(secret)
     yield from (repr(secret)[1:-1], repr(sent)[2:-1], sent.decode("latin-1"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import json
+import logging
 import pickle
 from base64 import b64encode
 from datetime import UTC, datetime
@@ -204,3 +205,31 @@ def test_a_refused_login_names_the_connection_and_shows_no_piece(connect, hostil
     with pytest.raises(AuthenticationError, match=r"HTTP 401: .*\*\*\*.*connection 'plant'") as caught:
         LocusHook("plant").get_site(site_id=1)
     assert secrets.in_text(str(caught.value)) == []
+
+
+@pytest.mark.parametrize("behaviour", ["login/refuses", "data/forbids", "login/statusline", "data/encoding"])
+def test_libraries_log_no_secret_where_a_process_prints_what_airflow_does_not_mask(
+    connect, webhook, hostile, secrets, caplog, monkeypatch, behaviour
+):
+    caplog.set_level(logging.DEBUG)
+    extra = {"client_id": "app", "client_secret": secrets.new(), "partner_id": 1}
+    host = f"{hostile.url}/{behaviour}"
+    connect("plant", conn_type="locus", host=host, login="solar", password=secrets.new(), extra=extra)
+    monkeypatch.setattr("locus_stem.hooks.locus.TEST_SECONDS", 1)
+    assert LocusHook("plant").test_connection()[0] is False
+    posted, _ = webhook(behaviour)
+    with posted.check():
+        posted.post(b"{}", "key")
+    assert "receive_response_headers." in caplog.text
+    assert '"POST ***?*** HTTP/1.1"' in caplog.text or behaviour == "login/statusline"
+    assert secrets.in_text(caplog.text) == []
+
+
+def test_a_library_that_logs_an_exception_shows_it_without_secrets(connect, secrets, caplog):
+    key = secrets.token()
+    connect("battery", conn_type="stem", password=key)
+    assert StemHook("battery").credentials.api_key == key
+    failed = ValueError(f"no header: {key}")
+    logging.getLogger("urllib3.connectionpool").warning("Failed to parse headers", exc_info=failed)
+    assert "ValueError: no header: ***" in caplog.text
+    assert secrets.in_text(caplog.text) == []

@@ -20,6 +20,8 @@ WAYS = {
     "url": quote,
     "segment": lambda text: quote(text, safe=""),
     "form field": lambda text: urlencode({"x": text})[2:],
+    "form in a url": lambda text: quote(quote_plus(text)),
+    "url in a form": lambda text: quote_plus(quote(text)),
     "lower-case hex": lambda text: "".join(
         char.lower() if char.startswith("%") else char for char in _pieces(quote(text, safe=""))
     ),
