@@ -134,7 +134,8 @@ def test_every_token_is_told_before_the_server_can_give_it_back(hostile, secrets
 
 def objects_of_the_package():
     for item in gc.get_objects():
-        if isinstance(item, type | types.FunctionType | types.ModuleType):
+        # not isinstance, which asks an object for its class: Airflow's lazy modules would import themselves
+        if issubclass(type(item), type | types.FunctionType | types.ModuleType):
             continue
         if (type(item).__module__ or "").startswith("locus_stem"):
             yield item

@@ -168,7 +168,7 @@ def test_a_look_that_works_begins_the_row_of_errors_anew(serve):
 
     async def run_for_a_while():
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(fired(trigger(errors_for=1.0)), 4)
+            await asyncio.wait_for(fired(trigger(errors_for=4.0)), 9)
 
     asyncio.run(run_for_a_while())
     statuses = [served.status for served in server.log if served.api == "locus"]
@@ -233,6 +233,7 @@ def test_triggers_with_the_same_credentials_never_have_two_requests_in_flight(se
         locus = [trigger(poke_interval=0.01, errors_for=0.0) for _ in range(4)]
         tasks = [asyncio.create_task(fired(one)) for one in [*locus, *others]]
         longest = await longest_block(2.0)
+        await until(lambda: {"locus", "stem"} <= {one.api for one in server.log} and len(server.log) > 20)
         done = [task for task in tasks if task.done()]
         for task in tasks:
             task.cancel()
@@ -245,7 +246,6 @@ def test_triggers_with_the_same_credentials_never_have_two_requests_in_flight(se
     assert stats["max_in_flight"]["locus"] == stats["max_in_flight"]["stem"] == 1
     assert stats["max_in_flight"]["token"] == 1
     assert set(stats["by_status"]) == {"200"}
-    assert stats["requests"] > 10
     assert longest < 1.5  # of 2 s, on a machine that does other things too
 
 
