@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from locus_stem.pipelines.batch_state import BatchState, request_key
 from locus_stem.planning.backfill import DataRequest
 from locus_stem.tables.counts import LoadCounts
-from locus_stem.tables.coverage import Skip, record_coverage, record_skips
+from locus_stem.tables.coverage import record_coverage
 from locus_stem.tables.loads import load_in_order
 from locus_stem.tables.measurements import Asked, load_measurements
+from locus_stem.tables.skips import Skip
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -73,8 +74,7 @@ def load_backfill(lake: Lake, staging: Staging) -> Loaded:
 
     def load(due: Due) -> tuple[LoadCounts, LoadCounts]:
         counts = load_measurements(lake, table, granularity, parts, due.asked)
-        coverage = record_coverage(lake, table, level, granularity, parts, due.covered)
-        return counts, coverage + record_skips(lake, table, level, granularity, due.skips)
+        return counts, record_coverage(lake, table, level, granularity, parts, due.covered, skips=due.skips)
 
     records = _skip_records(requests, skipped, outcome)
     (counts, coverage), overtaken = load_in_order(

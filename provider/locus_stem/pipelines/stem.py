@@ -29,8 +29,9 @@ from locus_stem.pipelines.plan import (
 from locus_stem.pipelines.stem_extract import series_number
 from locus_stem.pipelines.stem_lists import listed_sites, refresh_sites
 from locus_stem.planning.stem import SITE, ZONE, StreamParams, plan_streams
-from locus_stem.tables.coverage import Skip, record_coverage, record_skips
+from locus_stem.tables.coverage import record_coverage
 from locus_stem.tables.loads import load_in_order
+from locus_stem.tables.skips import Skip
 from locus_stem.tables.streams import TABLE, load_streams, series_asked
 
 if TYPE_CHECKING:
@@ -150,8 +151,7 @@ def load_stem_backfill(lake: Lake, staging: Staging) -> Loaded:
 
     def load(due: Due) -> tuple[LoadCounts, LoadCounts]:
         counts = load_streams(lake, int(granularity), parts, due.asked, names)
-        coverage = record_coverage(lake, TABLE, SITE, granularity, parts, due.covered, names)
-        return counts, coverage + record_skips(lake, TABLE, SITE, granularity, due.skips)
+        return counts, record_coverage(lake, TABLE, SITE, granularity, parts, due.covered, names, due.skips)
 
     records = _skips(requests, outcome, begins)
     (counts, coverage), overtaken = load_in_order(

@@ -15,8 +15,9 @@ from locus_stem.tables import commit
 from locus_stem.tables.asked import Asked, Scope, Windows, check_field_names, instant_of
 from locus_stem.tables.compare import in_scope
 from locus_stem.tables.counts import LoadCounts
-from locus_stem.tables.coverage import record_counts
+from locus_stem.tables.coverage import record_counts, record_marks, record_skips
 from locus_stem.tables.limits import LIMITS
+from locus_stem.tables.skips import Marks, Skip
 from locus_stem.tables.staged import StagedRows, chunks_of
 from locus_stem.tables.upsert import upsert_into
 
@@ -89,8 +90,10 @@ def sites_answered(lake: Lake, parts: Sequence[str], asked: Sequence[Asked]) -> 
     return {site_id for of_month in found.values() for site_id in of_month}
 
 
-def record_without_data(lake: Lake, asked: Sequence[Asked], reason: str) -> LoadCounts:
-    """Record in `coverage` that nothing came of sites, and why; their months are skipped."""
+def record_without_data(
+    lake: Lake, asked: Sequence[Asked], reason: str, skips: Sequence[Skip] = ()
+) -> LoadCounts:
+    """Record in `coverage` that nothing came of sites, and why; what was skipped keeps its own reason."""
     scope = Scope.of(asked)
     months = _Months(scope)
     rows = [
@@ -100,7 +103,7 @@ def record_without_data(lake: Lake, asked: Sequence[Asked], reason: str) -> Load
         for month in sorted(months.of(site_id, field))
     ]
     if not rows:
-        return LoadCounts()
+        return record_skips(lake, TABLE, "site", BULK_GRANULARITY, skips)
     sites, fields, dates = zip(*rows, strict=True)
     counts = pa.table(
         {
@@ -113,7 +116,9 @@ def record_without_data(lake: Lake, asked: Sequence[Asked], reason: str) -> Load
             "skipped": pa.repeat(reason, len(rows)),
         }
     )
-    return record_counts(lake, TABLE, "site", BULK_GRANULARITY, counts)
+    marks = Marks(skips, BULK_GRANULARITY)
+    recorded = record_counts(lake, TABLE, "site", BULK_GRANULARITY, marks.on(counts))
+    return recorded + record_marks(lake, TABLE, "site", BULK_GRANULARITY, marks)
 
 
 class _Months:

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from functools import cache
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from locus_stem.planning.intervals import expected_by_date
 from locus_stem.tables import commit
-from locus_stem.tables.asked import UNTIMED, Asked, Scope, Windows, instant_of, micros
+from locus_stem.tables.asked import Asked, Scope
 from locus_stem.tables.compare import in_scope
 from locus_stem.tables.counts import LoadCounts
+from locus_stem.tables.expected import ExpectedDates
 from locus_stem.tables.limits import LIMITS
 from locus_stem.tables.schemas import SPECS
+from locus_stem.tables.skips import Marks, Skip
 from locus_stem.tables.staged import EntityChunk, StagedRows, chunks_of
 from locus_stem.tables.upsert import upsert, upsert_into
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from locus_stem.tables.sql import Filter
 
 __all__ = [
-    "Fetch", "Skip", "last_days", "last_fetches", "record_counts", "record_coverage", "record_fetch",
-    "record_fetches", "record_skips",
+    "Fetch", "last_days", "last_fetches", "record_counts", "record_coverage", "record_fetch", "record_fetches",
+    "record_marks", "record_skips",
 ]  # fmt: skip
 
 TABLE = "coverage"
@@ -45,22 +45,6 @@ NAMED_FIELDS = 100
 EPOCH = date(1970, 1, 1)
 # Places of (entity, date) in one int64: a chunk has few entities and no date is past the year 4000.
 DATES = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """One field of an entity that couldn't be asked for in [start, end), and why; ``zone`` is the site's.
-
-    ``asked_at`` is when it was refused: see :class:`locus_stem.tables.asked.Asked`.
-    """
-
-    entity_id: int | str
-    field: str
-    reason: str
-    zone: str
-    start: datetime
-    end: datetime
-    asked_at: datetime = UNTIMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +65,11 @@ def record_coverage(
     parts: Sequence[str],
     asked: Sequence[Asked],
     names: Mapping[int, tuple[str, str]] | None = None,
+    skips: Sequence[Skip] = (),
 ) -> LoadCounts:
-    """Record what was answered of what was asked, from the staged parts that were loaded.
+    """Record what was answered of what was asked, from the staged parts that were loaded, and what was skipped.
 
-    Dates on which an entity's field was asked are replaced, others stay.
+    Dates on which an entity's field was asked are replaced, others stay; for skipped ones see ``record_skips``.
 
     :param source: the table that was loaded
     :param parts: as for load_measurements; a row with a value in any field counts for the others as null
@@ -92,25 +77,25 @@ def record_coverage(
     """
     scope = Scope.of(asked)
     if not scope.fields:
-        return LoadCounts()
+        return record_skips(lake, source, entity_type, granularity, skips)
     staged = StagedRows(lake, parts, scope.fields)
     weights: dict[int, int] = defaultdict(int)
     for of_month in staged.counts(scope.entities).values():
         for entity, rows in of_month.items():
             weights[entity] += rows
-    dates = _ExpectedDates(granularity)
+    dates, marks = ExpectedDates(granularity), Marks(skips, granularity)
     total = LoadCounts()
     pending: list[pa.Table] = []
     chunk_rows = LIMITS.for_fields(len(scope.fields)).chunk_rows
     for chunk in chunks_of(weights, scope.entities, chunk_rows):
         for rows in _counted(scope, chunk, staged.read(chunk), dates, names):
-            pending.append(rows)
+            pending.append(marks.on(rows))
             if sum(map(len, pending)) >= COMMIT_ROWS:
                 total += record_counts(lake, source, entity_type, granularity, pa.concat_tables(pending))
                 pending = []
     if pending:
         total += record_counts(lake, source, entity_type, granularity, pa.concat_tables(pending))
-    return total
+    return total + record_marks(lake, source, entity_type, granularity, marks)
 
 
 def record_counts(lake: Lake, source: str, entity_type: str, granularity: str, rows: pa.Table) -> LoadCounts:
@@ -133,14 +118,12 @@ def record_skips(
     lake: Lake, source: str, entity_type: str, granularity: str, skips: Sequence[Skip]
 ) -> LoadCounts:
     """Mark fields as skipped: rows that are there keep their counts, others begin with received 0."""
-    dates = _ExpectedDates(granularity)
-    reasons: dict[tuple[str, str, date], tuple[float, str]] = {}
-    for skip in skips:
-        days, numbers = dates.of(skip.zone, ((micros(skip.start), micros(skip.end)),))
-        for day, number in zip(days, numbers, strict=True):
-            key = (str(skip.entity_id), skip.field, day)
-            before, _ = reasons.get(key, (0.0, ""))  # two slices may meet within a day
-            reasons[key] = (before + number, skip.reason)
+    return record_marks(lake, source, entity_type, granularity, Marks(skips, granularity))
+
+
+def record_marks(lake: Lake, source: str, entity_type: str, granularity: str, marks: Marks) -> LoadCounts:
+    """Write the marks that no counts have taken with them."""
+    reasons = marks.left
     if not reasons:
         return LoadCounts()
     on = [day for _, _, day in reasons]
@@ -281,27 +264,11 @@ def last_fetches(lake: Lake, source: str) -> dict[tuple[str, str], Fetch]:
     return found
 
 
-class _ExpectedDates:
-    """Expected intervals by local date, counted once for each zone and windows."""
-
-    def __init__(self, granularity: str) -> None:
-        def counted(zone: str, windows: Windows) -> tuple[list[date], list[float]]:
-            counts: dict[date, int] = defaultdict(int)
-            for start, end in windows:
-                for day, number in expected_by_date(
-                    instant_of(start), instant_of(end), zone, granularity
-                ).items():
-                    counts[day] += number
-            return list(counts), [float(number) for number in counts.values()]
-
-        self.of = cache(counted)
-
-
 def _counted(
     scope: Scope,
     chunk: EntityChunk,
     rows: pa.Table,
-    dates: _ExpectedDates,
+    dates: ExpectedDates,
     names: Mapping[int, tuple[str, str]] | None,
 ) -> Iterator[pa.Table]:
     """Return the counts of each field of the chunk's entities."""

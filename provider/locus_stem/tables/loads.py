@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from locus_stem.tables.asked import Asked
-    from locus_stem.tables.coverage import Skip
     from locus_stem.tables.lake import Lake
     from locus_stem.tables.overtaken import Names
+    from locus_stem.tables.skips import Skip
 
 __all__ = ["Due", "forget_loads", "load_in_order"]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from locus_stem.planning.intervals import expected_by_date
 from locus_stem.planning.zones import first_instant
-from locus_stem.tables.coverage import Skip
+from locus_stem.tables.skips import Skip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

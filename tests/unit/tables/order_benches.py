@@ -11,10 +11,11 @@ import pyarrow as pa
 from locus_stem.planning.intervals import local_date
 from locus_stem.planning.zones import first_instant
 from locus_stem.tables.bulk import load_bulk, record_without_data, sites_answered
-from locus_stem.tables.coverage import Skip, record_coverage, record_skips
+from locus_stem.tables.coverage import record_coverage
 from locus_stem.tables.limits import Limits
 from locus_stem.tables.loads import load_in_order
 from locus_stem.tables.measurements import Asked, load_measurements
+from locus_stem.tables.skips import Skip
 from locus_stem.tables.staging import Staging
 from locus_stem.tables.streams import LEAD, VALUE, load_streams
 
@@ -107,7 +108,6 @@ class MeasurementBench:
             with begin():
                 counts = self.load_data(lake, parts, due, limits)
                 self.cover(lake, parts, asked, due)
-                record_skips(lake, self.table, self.level, self.granularity, due.skips)
             return counts
 
         return load_in_order(lake, self.table, self.granularity, name, asked, skips, work, self.names())
@@ -119,7 +119,9 @@ class MeasurementBench:
         return load_measurements(lake, self.table, self.granularity, parts, due.asked, limits)
 
     def cover(self, lake: Lake, parts: list[str], asked: Sequence[Asked], due: Due) -> None:
-        record_coverage(lake, self.table, self.level, self.granularity, parts, due.covered, self.names())
+        record_coverage(
+            lake, self.table, self.level, self.granularity, parts, due.covered, self.names(), due.skips
+        )
 
     def held(self, lake: Lake) -> Iterator[tuple[int, int, str, float]]:
         """Give every value that the table has."""
@@ -152,8 +154,11 @@ class BulkBench(MeasurementBench):
     def cover(self, lake: Lake, parts: list[str], asked: Sequence[Asked], due: Due) -> None:
         having = sites_answered(lake, parts, asked)
         covered = [one for one in due.covered if one.entity_id in having]
-        record_coverage(lake, self.table, self.level, self.granularity, parts, covered)
-        record_without_data(lake, [one for one in due.covered if one.entity_id not in having], WITHOUT)
+        marked = [one for one in due.skips if int(one.entity_id) in having]
+        others = [one for one in due.skips if int(one.entity_id) not in having]
+        record_coverage(lake, self.table, self.level, self.granularity, parts, covered, skips=marked)
+        without = [one for one in due.covered if one.entity_id not in having]
+        record_without_data(lake, without, WITHOUT, others)
 
     def held(self, lake: Lake) -> Iterator[tuple[int, int, str, float]]:
         places = {self.day(place): place for place in self.places}

@@ -7,7 +7,6 @@ import pytest
 
 from locus_stem.tables.coverage import (
     Fetch,
-    Skip,
     last_days,
     last_fetches,
     record_counts,
@@ -17,6 +16,7 @@ from locus_stem.tables.coverage import (
     record_skips,
 )
 from locus_stem.tables.measurements import Asked
+from locus_stem.tables.skips import Skip
 
 from .conftest import hour
 

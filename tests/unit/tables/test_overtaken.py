@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from locus_stem.tables.coverage import Skip
 from locus_stem.tables.measurements import Asked
 from locus_stem.tables.overtaken import Later, due
+from locus_stem.tables.skips import Skip
 
 ZONE = "America/Los_Angeles"
 MIDNIGHT = datetime(2025, 3, 1, 8, tzinfo=UTC)  # of the zone
