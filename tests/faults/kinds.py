@@ -134,8 +134,8 @@ _PAGES = {
     "sites": 200,
     "params": {"site_ids": ["white_house_1", "cold storage 2", "plant/north/3", "50%_peak?#200"]},
 }
-#: So that a run outlives some tokens.
-_SLOWLY = {"latency_ms": 100.0}
+#: So that a task outlives some tokens.
+_SLOWLY, _SLOWER = {"latency_ms": 100.0}, {"latency_ms": 150.0}
 #: Days on whose third some alerts of 24 sites are gone that were open the day before.
 _VANISHING = {"moments": [timedelta(days=day) for day in range(9, 13)]}
 _ALERTS = ("alert sync",)
@@ -165,7 +165,7 @@ KINDS: tuple[Kind, ...] = (
     *(Refusal(name, (*BACKFILLS, *STEM, "inventory")) for name in ("forbidden", "gone")),
     Refusal("bad-request", (*BACKFILLS, *STEM)),
     Refusal("bad-field", (*BACKFILLS, "monthly bulk")),
-    Always("token life of a second", LOCUS, _options(token_life=1, **_SLOWLY), _logins, _options(**_SLOWLY)),
+    Always("token life of a second", LOCUS, _options(token_life=1, **_SLOWER), _logins, _options(**_SLOWER)),
     Always("revoked twice a second", LOCUS, _options(revoke_every=0.5, **_SLOWLY), _rejections, _options(**_SLOWLY)),
     Always("end is inclusive", BACKFILLS, _options(end="inclusive"), _data),
     *(

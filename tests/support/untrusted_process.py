@@ -37,7 +37,7 @@ from locus_stem.waits.wait import look, look_async
 stem_lists.PATIENCE = 1.0
 #: Shorter than in production, so that a suite ends: a turn, one that plans, a request (shorter than a turn, so that
 #: others are asked in one that begins with a request that hangs), and how long an entity may fail.
-TURN_SECONDS, PLAN_SECONDS, TIMEOUT, PATIENCE = 2.0, 4.0, 1.5, 0.5
+TURN_SECONDS, PLAN_SECONDS, TIMEOUT, PATIENCE = 1.5, 2.5, 1.0, 0.5
 DAY = date(2025, 10, 26)
 OWNER = {"dag_id": "untrusted", "run_id": "test", "task_id": "extract", "map_index": 0, "try_number": 1}
 #: What a pipeline may end with, beside the errors of the API.

@@ -195,15 +195,15 @@ def test_what_must_be_installed_is_said(nothing_known, connection, monkeypatch):
     assert "pip install 'airflow-provider-locus-stem[s3]'" in str(caught.value)
 
 
-def test_a_session_token_of_other_keys_is_not_sent_with_a_connections(store, connection, monkeypatch):
+def test_a_session_token_of_other_keys_is_not_sent_with_a_connections(store, bucket, connection, monkeypatch):
     """deltalake would take it from the environment."""
     connection({"aws_access_key_id": "a", "aws_secret_access_key": "b"}, store.url)
     monkeypatch.setenv("AWS_SESSION_TOKEN", "of-somebody-else")
-    store.bucket("tokens")
+    before = len(store.requests())
     with refusal(secrets=["of-somebody-else"]) as caught:
-        open_lake("s3://aws_default@tokens/lake").check()
+        open_lake(f"s3://aws_default@{bucket}/lake").check()
     assert "AWS_SESSION_TOKEN is set in the environment" in str(caught.value)
-    assert {request["token"] for request in store.requests()} == {None}
+    assert {request["token"] for request in store.requests()[before:]} <= {None}
 
 
 class Elsewhere(BaseHTTPRequestHandler):
