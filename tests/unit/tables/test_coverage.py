@@ -113,6 +113,25 @@ def test_skips_keep_the_counts_that_are_there_and_begin_others_at_zero(bench):
     assert bench.version("coverage") == version
 
 
+def test_counts_and_marks_of_the_same_dates_are_written_at_once_and_again_not_at_all(bench):
+    part = bench.stage([(1, at, {"W": 1.0}) for at in range(48)])
+    scope = [asked(1, ["W"], 0, 48)]
+    skips = [
+        Skip(1, "W", "403", "UTC", hour(24), hour(48)),
+        Skip(2, "W", "404", "UTC", hour(0), hour(24)),
+    ]
+    counts = record_coverage(bench.lake, SOURCE, "site", "hourly", [part], scope, skips=skips)
+    assert (counts.new, counts.changed) == (3, 0)
+    assert held(bench) == {
+        ("1", "W", date(2024, 2, 1)): (24, 24, 0, None),
+        ("1", "W", date(2024, 2, 2)): (24, 24, 0, "403"),
+        ("2", "W", date(2024, 2, 1)): (24, 0, 0, "404"),
+    }
+    version = bench.version("coverage")
+    record_coverage(bench.lake, SOURCE, "site", "hourly", [part], scope, skips=skips)
+    assert bench.version("coverage") == version
+
+
 def test_an_answer_after_a_skip_takes_the_reason_away(bench):
     record_skips(bench.lake, SOURCE, "site", "hourly", [Skip(1, "W", "403", "UTC", hour(0), hour(24))])
     record(bench, [bench.stage([(1, 0, {"W": 1.0})])], [asked(1, ["W"], 0, 24)])
