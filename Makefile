@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 EXTRAS ?= sandbox,test,lint,docs
-# Processes of the suite: many tests wait, so that a core has room for more than one.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() + 1, 8))')
+# Processes of the suite: many tests wait, so that a core has room for two.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(2 * os.cpu_count(), 8))')
 PYTEST_ARGS ?=
 COVERAGE ?= --cov --cov-report=term:skip-covered --cov-fail-under=90
 ONLY ?=

@@ -1,6 +1,6 @@
 """What the whole suite shares: an Airflow home for each process, set before anything imports Airflow, and its database.
 
-The suite runs in several processes (`pytest -n 3 --dist loadgroup`, which `make test` does). Tests of one module with a
+The suite runs in several processes (`pytest -n 4 --dist loadgroup`, which `make test` does). Tests of one module with a
 real Airflow stay in one process, so that they share it; all others go to whichever process is free.
 """
 
