@@ -45,7 +45,8 @@ demo: $(INSTALLED)
 ui: $(INSTALLED)
 	$(BIN)/python -m locus_stem.demo --folder .demo --stay
 
-# Up to twice more where it fails: some tests measure time, and processes of the suite share the cores. Each is told of as a rerun.
+# Up to twice more where it fails: some tests measure time, and processes of the suite share the cores. Each is told of as
+# a rerun. Those that look for races or secrets are not run again (NEVER_AGAIN in tests/conftest.py).
 test: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --reruns 2 $(COVERAGE) $(PYTEST_ARGS)
 

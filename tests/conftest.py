@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import fcntl
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -33,6 +34,12 @@ os.environ |= {
     "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
 }
+
+#: Tests that are not run again where they fail (`make test` does that with others, some of which measure time): what they
+#: look for may show in one run of many.
+NEVER_AGAIN = re.compile(
+    r"secrets|_model\.py|test_(load_order|racing_writers|concurrent_loads|overlapping_runs)\.py"
+)
 
 #: Secrets that a process of the suite may have masked.
 MOST_MASKS = 500
@@ -59,6 +66,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("system"):
             item.add_marker(pytest.mark.xdist_group("system"))
+        if NEVER_AGAIN.search(item.path.as_posix()):
+            item.add_marker(pytest.mark.flaky(reruns=0))
     items.sort(key=lambda item: item.get_closest_marker("system") is None)
 
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 #: What stands between the marks of a secret: each is written otherwise in a URL, in JSON, in HTML or in Python.
-ANY_TEXT = ('"', "%", "&", "+", "é", "\\'<", "€")
+ANY_TEXT = ('"', "%", "&", "+", "é", "\\'<", "€", "/=")
 #: What a header can hold; LATIN is what a header of requests can hold.
-ASCII = ('"', "%", "&", "+", "\\'<", "%2B")
+ASCII = ('"', "%", "&", "+", "\\'<", "%2B", "/=")
 LATIN = ('"', "%", "&", "+", "é", "\\'<")
 #: What a path or a query can hold as it is.
 IN_A_URL = ("%22", "%25", "+", "%C3%A9", "~", "'")

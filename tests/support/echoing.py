@@ -183,6 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
             line = held.replace("\r", " ").replace("\n", " ")
             self.wfile_header(f"X-Echo-{number}", line.encode())
             self.wfile_header(f"X-Echo-Quoted-{number}", quote(line).encode())
+            self.wfile_header(f"X-Echo-Json-{number}", json.dumps(line).replace("/", "\\/").encode())
         for name, value in {
             "Content-Type": content_type,
             "Content-Length": str(len(body)),

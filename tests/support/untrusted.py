@@ -101,9 +101,21 @@ class Field:
         finally:
             self.hostile.evil = None
 
-    def _run(self, pipeline: str) -> Met:
+    def meet_filled(self, pipeline: str, path: str, evil: Evil) -> Met:
+        """Do the same in a lake that an honest run has filled once; what evils leave in it stays."""
+        lake = self.folder / f"filled-{pipeline}"
+        if not lake.exists():
+            self.hostile.evil = None
+            assert not self._run(pipeline, lake).error
+        self.hostile.hits, self.hostile.evil, self.hostile.asked = path_ends(path), evil.produce, 0
+        try:
+            return self._run(pipeline, lake)
+        finally:
+            self.hostile.evil = None
+
+    def _run(self, pipeline: str, filled: Path | None = None) -> Met:
         self._lakes += 1
-        lake = self.folder / f"lake{self._lakes}"
+        lake = filled or self.folder / f"lake{self._lakes}"
         job = {"pipeline": pipeline, "lake": f"file://{lake}", "url": self.hostile.url}
         process = self._started()
         process.stdin.write(f"{json.dumps(job)}\n")
@@ -113,7 +125,8 @@ class Field:
         result = json.loads(line)
         assert "crash" not in result, result["crash"]
         rows = rows_of(Lake(f"file://{lake}"))
-        shutil.rmtree(lake, ignore_errors=True)
+        if not filled:
+            shutil.rmtree(lake, ignore_errors=True)
         return Met(**result, rows=rows, asked=self.hostile.asked)
 
     def _started(self) -> subprocess.Popen[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -292,11 +293,10 @@ def _status_in(body: Mapping[str, Any]) -> int:
     errors = body.get("errors")
     if isinstance(errors, list) and errors and isinstance(errors[0], dict):  # Stem
         status = errors[0].get("code", 400)
-    if isinstance(status, str) and status.isascii() and status.isdigit():
+    if isinstance(status, str) and re.fullmatch("[0-9]{1,3}", status):
         status = int(status)
-    if isinstance(status, bool) or not isinstance(status, int):
-        return 0
-    return status
+    is_status = isinstance(status, int) and not isinstance(status, bool) and 0 < status < 1000
+    return status if is_status else 0
 
 
 def _message(body: Any) -> str:

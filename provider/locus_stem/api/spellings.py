@@ -57,8 +57,15 @@ def _written(secret: str) -> Iterator[str]:
     yield from (secret, *escaped)
     for one in escaped:  # a form within an address
         yield from (quote(one), quote(one, safe=""))
-    yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
-    yield html.escape(secret)
+    for one in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
+        for unsafe in ("", "<>&", "<>&='"):  # as Go and as Gson write it
+            written = one.translate({ord(char): f"\\u{ord(char):04x}" for char in unsafe})
+            yield from (written, written.replace("/", "\\/"))  # as PHP does
+        yield json.dumps(one)[1:-1]  # JSON within JSON
+    named = html.escape(secret)
+    yield from (named, html.escape(secret, quote=False), named.replace("&#x27;", "&apos;"))
+    numbered = named.replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
+    yield from (numbered, numbered.replace("+", "&#43;"))
     yield from (repr(secret)[1:-1], repr(sent)[2:-1], sent.decode("latin-1"))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -57,9 +59,11 @@ class BulkMonths:
     ) -> tuple[pa.Table, dict[str, Any]]:
         """Make the rows of the zone's sites: entity_id, ts (the month's first instant), local_date, fields.
 
+        A row without a usable id can be any site's: where there are some, sites that lack a month are unfit.
+
         :return: besides the rows ``unfit``, sites whose rows can't be read (they have none here) and why, and
             ``strangers``, ids that stand in no site list.
-        :raises UnfitAnswerError: a row is not an object.
+        :raises UnfitAnswerError: a row is not an object; or there are rows, and none is of a site of the list.
         """
         mine = self._sites[request.zone]
         first, after = local_date(request.slice.start, request.zone), local_date(end, request.zone)
@@ -70,14 +74,18 @@ class BulkMonths:
         kept: dict[tuple[int, date], tuple[float | None, ...]] = {}
         unfit: dict[str, str] = {}
         strangers: set[str] = set()
-        repeated = 0
+        nameless = known = repeated = 0
         for row in payload:
             if not isinstance(row, dict):
                 raise UnfitAnswerError(f"a data row is {type(row).__name__}, not an object")
             site_id = _site_id(row.get("id"))
+            if site_id is None:
+                nameless += 1
+                continue
+            known += site_id in self._known
             if site_id not in mine:
                 if site_id not in self._known and len(strangers) < MOST_STRANGERS:
-                    strangers.add(shown(row.get("id"), 40))
+                    strangers.add(str(site_id))
                 continue
             try:
                 month = _month(row, earliest, latest)
@@ -88,6 +96,14 @@ class BulkMonths:
             if first <= month < after:
                 repeated += (site_id, month) in kept
                 kept[site_id, month] = values
+        if payload and not known:  # no row at all would withdraw every value
+            raise UnfitAnswerError(f"of {len(payload)} data rows none is of a site of the site list")
+        if nameless:
+            log.warning("%s: %d row(s) have no usable id", request.title, nameless)
+            held = Counter(site for site, _ in kept)
+            due = (after.year - first.year) * 12 + after.month - first.month
+            lacking = "unfit answer: lacks a month, and of {} row(s) the id can't be read"
+            unfit |= {str(site): lacking.format(nameless) for site in mine if held[site] < due} | unfit
         kept = {key: values for key, values in kept.items() if str(key[0]) not in unfit}
         if repeated:
             log.warning("%s: %d month(s) of a site came twice; the last was kept", request.title, repeated)
@@ -101,10 +117,10 @@ class BulkMonths:
         return any_field(request, error)
 
 
-def _site_id(value: object) -> int:
-    """Return an id, -1 of what can't be one."""
-    text = str(value)
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else -1
+def _site_id(value: object) -> int | None:
+    """Return an id, None of what can't be one."""
+    text = "" if isinstance(value, bool) else str(value)
+    return int(text) or None if re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def _month(row: Mapping[str, Any], earliest: date, latest: date) -> date:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +42,8 @@ def measurement_rows(
     A number past float64 (1e400) is refused like NaN: null would say that the API has no value there.
 
     :param anywhere: rows may lie far outside of the slice, as in a user's own file.
-    :raises UnfitAnswerError: a row is not an object, has no readable ``ts`` or one far from what was asked for, or a
-        value that is no finite number; or there are rows, and none is of this entity.
+    :raises UnfitAnswerError: a row is not an object, has no id, no readable ``ts`` or one far from what was asked for,
+        or a value that is no finite number; or there are rows, and none is of this entity.
     """
     fields = request.group.fields
     far = FAR.get(request.granularity, FAR_ELSE)
@@ -53,6 +54,8 @@ def measurement_rows(
         if not isinstance(row, dict):
             raise UnfitAnswerError(f"a data row is {type(row).__name__}, not an object")
         if not _is_id(row.get("id"), request.entity_id):
+            if not re.fullmatch("[0-9]{1,18}", str(row.get("id"))):
+                raise UnfitAnswerError("a data row's id is missing, or is none")  # it may be this entity's
             strangers += 1
             continue
         try:

@@ -71,6 +71,11 @@ class LakeAddress:
             raise LakeError(f"lake {_shown(uri)!r} names no bucket; {ALLOWED}")
         elif parts.scheme == "abfss" and not re.fullmatch(r"[^@]+@[^@]+\.[^@]+", place):
             raise LakeError(f"lake {_shown(uri)!r} names no container@account.…; {ALLOWED}")
+        elif re.search("%[0-9A-Fa-f]{2}", parts.path):
+            raise LakeError(
+                f"lake {_shown(uri)!r}: % and two hex digits name one place to deltalake and another to pyarrow; "
+                f"write the character itself; {ALLOWED}"
+            )
         if parts.query or parts.fragment:
             raise LakeError(f"lake {_shown(uri).split('#', 1)[0]!r} is followed by ? or #; {ALLOWED}")
         path = unquote(parts.path) if parts.scheme == "file" else parts.path

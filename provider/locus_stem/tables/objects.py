@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from locus_stem.api.errors import MalformedAnswerError
 from locus_stem.api.parameter import is_short_name
 from locus_stem.api.shown import shown
 from locus_stem.tables.counts import LoadCounts
@@ -46,11 +47,20 @@ def load_objects(
     Field names become snake_case, ``id`` the table's key; a field that an object lacks is null.
 
     :param objects: with ``id`` or the key itself (``site_id`` for details of a site)
-    :param complete: the listing is whole: what it lacks gets ``removed_on`` = today and keeps its values
+    :param complete: the listing is whole: what it lacks gets ``removed_on`` = today and keeps its values; not where it
+        holds objects without a usable key, or several that differ of one, since any of them may be what is lacking
     :returns: objects newly removed are counted as withdrawn
+    :raises MalformedAnswerError: there are objects, and none has a usable key.
     """
     spec = SPECS[table]
-    rows = _last_of_each(spec, [object_row(spec, one) for one in objects])
+    rows, useless, differing = _last_of_each(spec, [object_row(spec, one) for one in objects])
+    if useless and not rows:
+        raise MalformedAnswerError(
+            f"none of the {useless} object(s) for the table {table} has a usable {', '.join(spec.key)}"
+        )
+    if (useless or differing) and complete:
+        log.warning("%s: so nothing counts as removed by this listing", table)
+        complete = False
     known = lake.open(table)
     stored = spec.schema() if known is None else pa.schema(known.schema().to_arrow())
     given = table_of(spec, rows, stored)
@@ -88,7 +98,7 @@ def load_data_available(
         for (entity_type, entity_id), base_fields in answers.items()
         for row in _fields(entity_type, entity_id, base_fields)
     ]
-    given = table_of(spec, _last_of_each(spec, rows), spec.schema())
+    given = table_of(spec, _last_of_each(spec, rows)[0], spec.schema())
     total = LoadCounts()
     for entity_type in sorted({kind for kind, _ in answers}):
         ids = sorted(entity_id for kind, entity_id in answers if kind == entity_type)
@@ -155,10 +165,15 @@ def _aggregations(
         }
 
 
-def _last_of_each(spec: TableSpec, rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return one row a key, the last; rows without a usable key are left out. Both are said in the log."""
+def _last_of_each(
+    spec: TableSpec, rows: Iterable[Mapping[str, Any]]
+) -> tuple[list[Mapping[str, Any]], int, int]:
+    """Return one row a key, the last; how many without a usable key are left out, and how many differed from the last.
+
+    What is left out is said in the log.
+    """
     found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
-    useless, twice = [], []
+    useless, twice, differing = [], [], 0
     for row in rows:
         key = tuple(_key(row.get(column), spec.columns[column]) for column in spec.key)
         if None in key:
@@ -166,6 +181,7 @@ def _last_of_each(spec: TableSpec, rows: Iterable[Mapping[str, Any]]) -> list[Ma
             continue
         if key in found:
             twice.append(key)
+            differing += found[key] != row
         found[key] = row
     if useless:
         names = ", ".join(spec.key)
@@ -175,7 +191,7 @@ def _last_of_each(spec: TableSpec, rows: Iterable[Mapping[str, Any]]) -> list[Ma
     if twice:
         log.warning("%s: %d object(s) were answered twice, the last of each is kept; the first of them is %s",
                     spec.name, len(twice), ", ".join(map(shown, twice[0])))  # fmt: skip
-    return list(found.values())
+    return list(found.values()), len(useless), differing
 
 
 def _key(value: Any, kind: pa.DataType) -> Any:

@@ -134,6 +134,33 @@ def test_an_evil_costs_little_ends_soon_and_spoils_nothing_else(field, place, ev
         assert set(found.skipped) <= own
 
 
+#: Those that leave an answer whose rows and objects can be told, so that what is lacking in it might count as gone.
+READABLE = [
+    evil for evil in EVILS if evil.name.startswith(("ids", "the same id", "a key twice", "null", "a list of"))
+]
+LISTS = (
+    Place("bulk", "/v3/partners/1/sites/data"),
+    Place("inventory", "/v3/partners/1/components"),
+    Place("inventory", "/v3/partners/1/sites"),
+)
+
+
+@pytest.mark.parametrize("evil", READABLE, ids=lambda evil: evil.name)
+@pytest.mark.parametrize("place", LISTS, ids=lambda place: place.path)
+def test_an_answer_about_all_takes_nothing_away_that_it_does_not_tell(field, place, evil):
+    honest = field.honest(place.pipeline)
+    found = field.meet_filled(place.pipeline, place.path, evil)
+    assert found.asked
+    assert honest.rows.keys() <= found.rows.keys()
+    gone = [
+        row for rows in found.rows.values() for row in rows if "removed_on" in row or "withdrawn_at" in row
+    ]
+    assert gone == []
+    assert {key: found.rows[key] for key in honest.rows if key[0] == "locus_bulk_monthly"} == {
+        key: rows for key, rows in honest.rows.items() if key[0] == "locus_bulk_monthly"
+    }
+
+
 def test_a_list_that_never_ends_is_given_up(field):
     found = field.meet("streams", "/api/v1/clients", ENDLESS_LIST)
     assert found.error

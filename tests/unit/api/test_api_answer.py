@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from locus_stem.api import LocusClient, LocusCredentials, LocusEndpoints, MalformedAnswerError
+from locus_stem.api import ApiError, LocusClient, LocusCredentials, LocusEndpoints, MalformedAnswerError
 from locus_stem.api.answer import Reader
 from locus_stem.api.wire import RawAnswer
 
@@ -26,6 +27,15 @@ def test_status_codes_are_taken_out_of_the_object_and_of_a_lists_objects() -> No
     body = b'{"statusCode": 200, "sites": [{"statusCode": 200, "id": 1, "sub": {"statusCode": 5}}]}'
     assert READER.answer(raw(body), SITES).payload == [{"id": 1, "sub": {"statusCode": 5}}]
     assert READER.answer(raw(b'{"statusCode": 200, "id": 1}'), SITE).payload == {"id": 1}
+
+
+@pytest.mark.parametrize("status", ["9" * 5000, 10**20, -1, 0, True, None, [], "", "²", "1e2", 99999])
+@pytest.mark.parametrize("body", [{"statusCode": 0}, {"errors": [{"code": 0}]}], ids=["Locus", "Stem"])
+def test_a_status_that_is_none_is_an_error_of_the_api(body, status) -> None:
+    text = json.dumps(body).replace(": 0", f": {json.dumps(status)}")
+    with pytest.raises(ApiError) as caught:
+        READER.answer(raw(text.encode()), SITE)
+    assert len(str(caught.value)) < 500
 
 
 def test_an_answer_without_status_code_is_taken() -> None:

@@ -54,6 +54,8 @@ def test_continuous_integration_runs_both_corners():
     (old,) = re.findall(r"^oldest=\((.*)\)$", script, re.MULTILINE)
     (new,) = re.findall(r"^newest=\((.*)\)$", script, re.MULTILINE)
     assert f"CONSTRAINTS=tests/{airflows()[oldest].name}" in old
-    assert f"python_or_any {pythons()[0]})" in old
-    assert f"python_or_any {pythons()[-1]})" in new
+    assert f"python_old=$(find_python {pythons()[0]})" in script
+    assert f"python_new=$(find_python {pythons()[-1]})" in script
+    assert "PYTHON=$python_old" in old
+    assert "PYTHON=$python_new" in new
     assert "CONSTRAINTS" not in new

@@ -45,9 +45,27 @@ def test_nulls_and_fields_left_out_are_null_and_zero_is_zero():
 
 
 def test_sites_of_other_zones_are_left_out_and_ids_in_no_list_are_named():
-    found, remarks = rows(row(3), row(1), row(99), row(None), row("2"))
+    found, remarks = rows(row(3), row(1), row(99), row("2"))
     assert [one[0] for one in found] == [1, 2]
-    assert remarks == {"strangers": ["99", "None"]}
+    assert remarks == {"strangers": ["99"]}
+
+
+@pytest.mark.parametrize("no_id", [None, True, [], "", 0, -1, "1.0", 10**18])
+def test_a_row_without_a_usable_id_may_be_of_any_site_that_lacks_a_month(no_id):
+    whole = [row(1, ts=f"2025-0{month}-01T00:00:00Z") for month in (1, 2, 3)]
+    found, remarks = rows(*whole, row(2), row(no_id))
+    assert [one[:2] for one in found] == [(1, date(2025, month, 1)) for month in (1, 2, 3)]
+    assert remarks.keys() == {"unfit"}
+    assert remarks["unfit"].keys() == {"2"}
+    assert "the id can't be read" in remarks["unfit"]["2"]
+
+
+def test_an_answer_of_which_no_row_is_of_a_known_site_is_unfit_and_one_without_rows_is_not():
+    for answer in ([row(99)], [row(None)], [row(99), row(None)]):
+        with pytest.raises(UnfitAnswerError, match="none is of a site of the site list"):
+            rows(*answer)
+    assert rows() == ([], {})
+    assert rows(row(3)) == ([], {})
 
 
 def test_months_outside_of_what_was_asked_or_still_open_are_left_out():

@@ -7,6 +7,7 @@ import json
 from base64 import b64encode
 from urllib.parse import quote, quote_from_bytes, quote_plus, urlencode
 
+import markupsafe
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +28,13 @@ WAYS = {
     ),
     "json": lambda text: json.dumps(text)[1:-1],
     "json in unicode": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    "json of PHP": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+    "json of Go": lambda text: _escaped(json.dumps(text, ensure_ascii=False)[1:-1], "<>&"),
+    "json of Gson": lambda text: _escaped(json.dumps(text, ensure_ascii=False)[1:-1], "<>&='"),
+    "json in json": lambda text: json.dumps(json.dumps(text)[1:-1])[1:-1],
     "html": html.escape,
+    "html of Jinja": lambda text: str(markupsafe.escape(text)),
+    "html of Go": lambda text: str(markupsafe.escape(text)).replace("+", "&#43;"),
     "repr": lambda text: repr(text)[1:-1],
     "repr of bytes": lambda text: repr(text.encode())[2:-1],
     "read as latin-1": lambda text: text.encode().decode("latin-1"),
@@ -37,6 +44,12 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="⟦
 ASCII = st.text(
     st.characters(min_codepoint=33, max_codepoint=126), min_size=SHORTEST_BEGINNING + 1, max_size=60
 )
+
+
+def _escaped(text, unsafe):
+    for char in unsafe:
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
 
 
 def _pieces(text):

@@ -42,6 +42,7 @@ def test_the_connection_is_taken_out_of_an_address_and_the_rest_is_the_lakes_nam
         ("s3://@bucket/lake", "keys don't belong"),
         ("gs://a b@bucket/lake", "keys don't belong"),
         ("s3://aws_default@bucket/lake?x=1", "followed by"),
+        ("s3://bucket/my%20lake", "write the character itself"),
     ],
 )
 def test_a_wrong_one_is_refused_with_what_is_wrong_and_what_is_allowed(given, wrong):

@@ -7,6 +7,7 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
+from locus_stem.api.errors import MalformedAnswerError
 from locus_stem.tables.objects import load_data_available, load_objects
 
 MONDAY, TUESDAY = date(2024, 1, 1), date(2024, 1, 2)
@@ -73,6 +74,21 @@ def test_an_object_without_an_id_is_left_out_with_a_warning(bench, broken, caplo
     with caplog.at_level(logging.WARNING):
         assert sites(bench, broken, {"id": 2}) == (1, 0, 0, 0)
     assert "left out" in caplog.text
+
+
+def test_a_listing_with_an_object_without_an_id_or_with_two_of_one_id_removes_none(bench, caplog):
+    sites(bench, {"id": 1}, {"id": 2})
+    assert sites(bench, {"id": 1}, {"id": None}) == (0, 0, 1, 0)
+    assert sites(bench, {"id": 1, "name": "a"}, {"id": 1, "name": "b"}) == (0, 1, 0, 0)
+    assert caplog.text.count("nothing counts as removed") == 2
+    assert sites(bench, {"id": 1, "name": "b"}, {"id": 1, "name": "b"}) == (0, 0, 1, 1)  # pages may overlap
+
+
+def test_a_listing_of_which_no_object_has_an_id_is_an_error(bench):
+    sites(bench, {"id": 1})
+    with pytest.raises(MalformedAnswerError, match=r"none of the 2 object\(s\) .* has a usable site_id"):
+        sites(bench, {"id": None}, {"name": "a"})
+    assert held(bench, "locus_sites", "site_id", "removed_on") == {(1, None)}
 
 
 def test_fields_that_the_api_adds_become_columns(bench):
