@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,17 @@ def test_no_secret_can_be_committed():
 def test_the_image_is_of_the_airflow_that_is_tested():
     bases = re.findall(r"^FROM (\S+)", (compose.DOCKER / "Dockerfile").read_text(), re.MULTILINE)
     assert {base.rpartition("-python")[0] for base in bases} == {f"apache/airflow:{PINS['apache-airflow']}"}
+
+
+def test_pins_that_the_image_s_own_constraints_name_in_another_spelling_are_left_out(tmp_path):
+    (program,) = re.findall(r"awk -F== '(.+?)'", (compose.DOCKER / "Dockerfile").read_text(), re.DOTALL)
+    (tmp_path / "own").write_text("# of the image\npydantic_core==1\nFlask-AppBuilder==5\nruamel.yaml==3\n")
+    (tmp_path / "more").write_text(
+        "pydantic-core==2\nflask_appbuilder==4\nruamel-yaml==2\nRuamel__YAML==1\npydantic==7\n"
+    )
+    joined = program.replace("\\\n", "")  # as the builder hands it to the shell
+    command = ["awk", "-F==", joined, str(tmp_path / "own"), str(tmp_path / "more")]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "pydantic==7\n"
 
 
 def test_the_image_ends_as_a_user_without_rights():
