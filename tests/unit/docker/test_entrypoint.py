@@ -209,6 +209,38 @@ def test_it_waits_for_a_bounded_time_and_says_for_what(container, variables, par
     assert container.called() == []
 
 
+@pytest.fixture
+def only_the_database_answers(container, port):
+    """Whatever this machine's network says of other hosts: the entrypoint tries them under `timeout`."""
+    fake = container.folder / "bin" / "timeout"
+    fake.write_text(f'#!/bin/sh\n[ "$5:$6" = 127.0.0.1:{port} ]\n')
+    fake.chmod(0o755)
+
+
+@pytest.mark.usefixtures("only_the_database_answers")
+@pytest.mark.parametrize(
+    ("scheme", "usual"),
+    [("amqp", 5672), ("amqps", 5671), ("redis", 6379), ("rediss", 6379), ("postgresql+psycopg2", 5432),
+     ("mysql+mysqldb", 3306)],
+)  # fmt: skip
+def test_an_address_without_a_port_is_waited_for_at_the_scheme_s_own(container, variables, scheme, usual):
+    address = f"{scheme}://user:password@broker.example/name"
+    done = container.run("worker", **variables, AIRFLOW__CELERY__BROKER_URL=address, WAIT_SECONDS="0")
+    assert done.returncode == REFUSED
+    assert f"the broker at broker.example:{usual} has not answered" in done.stderr
+
+
+@pytest.mark.usefixtures("only_the_database_answers")
+@pytest.mark.parametrize(
+    "address", ["postgresql+psycopg2:///airflow?host=/run/postgres", "sqs://", "sqs://key:secret@queue"]
+)
+def test_an_address_without_a_host_or_a_port_is_not_waited_for(container, variables, address):
+    done = container.run("worker", **variables, AIRFLOW__CELERY__BROKER_URL=address, WAIT_SECONDS="0")
+    assert done.returncode == 0, done.stderr
+    (call,) = container.called()
+    assert call["env"]["AIRFLOW__CELERY__BROKER_URL"] == address
+
+
 def test_a_connection_and_the_lake_s_keys_can_be_files(container, variables):
     for name, text in (("locus", '{"conn_type": "locus"}'), ("key", "lake-key")):
         (container.folder / name).write_text(text + "\n")
