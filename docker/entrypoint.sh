@@ -70,6 +70,9 @@ make_secrets() {
         [[ -r "${GIVEN}/connections.json" ]] ||
             refuse "connections.json: user $(id -u) may not read the file that is given"
         place_secret "${SECRETS}/airflow/connections.json" 0440 <"${GIVEN}/connections.json"
+    else
+        # What is no longer given is not imported over the UI's at each start.
+        rm -f "${SECRETS}/airflow/connections.json"
     fi
 }
 

@@ -133,6 +133,18 @@ def test_a_secret_that_is_given_replaces_the_one_that_was_generated(container):
     assert (made["fernet_key"], made["jwt_secret"]) == ("from-the-file", "from-the-environment")
 
 
+def test_connections_that_are_taken_out_again_are_not_imported_any_more(container, variables):
+    given = container.folder / "given" / "connections.json"
+    given.write_text("{}")
+    container.run("secrets")
+    assert container.secrets()["connections.json"] == "{}"
+    given.unlink()
+    assert container.run("secrets").returncode == 0
+    assert "connections.json" not in container.secrets()
+    assert container.run("init", **variables).returncode == 0
+    assert "connections" not in [call["args"][0] for call in container.called()]
+
+
 @pytest.mark.parametrize("bad", ["", "two words", 'a"quote', "a\\backslash", "two\nlines"])
 def test_a_secret_that_no_settings_file_can_hold_is_refused(container, bad):
     (container.folder / "given" / "redis_password").write_text(bad)
