@@ -86,6 +86,20 @@ VOLUMES = set(
 )
 
 
+def test_one_service_makes_the_image_and_all_others_of_it_start_after_that():
+    (maker,) = (name for name, service in SERVICES.items() if "build" in service)
+    assert "pull_policy" not in SERVICES[maker]  # an image of a registry is pulled by it, too
+    for name, service in SERVICES.items():
+        if name != maker and service["image"] == SERVICES[maker]["image"]:
+            assert service["pull_policy"] == "never", name
+            assert maker in waited_for(name), name
+
+
+def waited_for(name):
+    direct = set(SERVICES[name].get("depends_on", {}))
+    return direct.union(*map(waited_for, direct))
+
+
 def test_only_the_api_server_is_published_and_only_on_this_machine():
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {"api-server": ["127.0.0.1:8080:8080"]}
