@@ -57,7 +57,8 @@ class TestService:
                 assert "healthcheck" in SERVICES[other]
 
     def test_holds_no_secret(self, name):
-        for variable, value in SERVICES[name].get("environment", {}).items():
+        given = compose.environment(SERVICES[name], {}) | SERVICES[name].get("environment", {})
+        for variable, value in given.items():
             if SECRET.search(variable):
                 assert value is None, variable
             if variable.endswith("_FILE") and SECRET.search(variable.removesuffix("_FILE")):
@@ -98,6 +99,34 @@ def test_one_service_makes_the_image_and_all_others_of_it_start_after_that():
 def waited_for(name):
     direct = set(SERVICES[name].get("depends_on", {}))
     return direct.union(*map(waited_for, direct))
+
+
+AUTH_MANAGER = "AIRFLOW__CORE__AUTH_MANAGER"
+
+
+def test_options_of_the_defaults_can_be_given_otherwise_and_the_file_s_own_can_not(tmp_path):
+    init = SERVICES["init"]
+    assert compose.environment(init, {})[AUTH_MANAGER].endswith(".FabAuthManager")
+    given = {AUTH_MANAGER: "my.Manager", "AIRFLOW__CORE__EXECUTOR": "LocalExecutor", "MORE": "a=b",
+             "AWS_REGION": "of-the-file"}  # fmt: skip
+    (tmp_path / "airflow.env").write_text("".join(f"{name}={value}\n" for name, value in given.items()))
+    found = compose.environment(init, {}, tmp_path)
+    assert (found[AUTH_MANAGER], found["AIRFLOW__CORE__EXECUTOR"], found["MORE"]) == (
+        "my.Manager",
+        "CeleryExecutor",
+        "a=b",
+    )
+    assert "AWS_REGION" not in found
+    assert compose.environment(init, {"AWS_REGION": "of-the-command"}, tmp_path)["AWS_REGION"] == (
+        "of-the-command"
+    )
+
+
+def test_every_service_that_has_variables_of_a_file_may_lack_only_the_one_of_the_secrets():
+    for service in SERVICES.values():
+        for file in service.get("env_file", []):
+            assert file.get("required", True) == (file["path"] != "secrets/airflow.env")
+            assert not set(compose.environment({"env_file": [file]}, {})) & set(service["environment"])
 
 
 def test_only_the_api_server_is_published_and_only_on_this_machine():
