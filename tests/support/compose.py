@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 DOCKER = Path(__file__).parents[2] / "docker"
 COMPOSE = DOCKER / "compose.yaml"
 TRIAL = DOCKER / "trial.env"
-_VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\})")
+#: A default may hold one more variable with a default of its own.
+_VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?::-(?P<default>(?:\$\{[^}]*\}|[^}])*))?\})")
 
 
 def services(variables: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -68,4 +69,4 @@ def _put_in(value: Any, variables: Mapping[str, str]) -> Any:
 def _value(match: re.Match[str], variables: Mapping[str, str]) -> str:
     if match["dollar"]:
         return "$"
-    return variables.get(match["name"]) or match["default"] or ""
+    return variables.get(match["name"]) or _put_in(match["default"] or "", variables)

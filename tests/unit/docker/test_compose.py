@@ -129,6 +129,20 @@ def test_every_service_that_has_variables_of_a_file_may_lack_only_the_one_of_the
             assert not set(compose.environment({"env_file": [file]}, {})) & set(service["environment"])
 
 
+@pytest.mark.parametrize(
+    ("variables", "address"),
+    [
+        ({}, "http://localhost:8080"),
+        ({"PORT": "9090"}, "http://localhost:9090"),
+        ({"PORT": "9090", "BASE_URL": "https://airflow.example.com"}, "https://airflow.example.com"),
+    ],
+)
+def test_the_address_of_the_login_is_of_the_port_that_is_published_unless_given(variables, address):
+    api_server = compose.services(variables)["api-server"]
+    assert compose.environment(api_server, variables)["AIRFLOW__API__BASE_URL"] == address
+    assert api_server["ports"] == [f"127.0.0.1:{variables.get('PORT', '8080')}:8080"]
+
+
 def test_only_the_api_server_is_published_and_only_on_this_machine():
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {"api-server": ["127.0.0.1:8080:8080"]}
