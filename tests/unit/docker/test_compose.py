@@ -208,11 +208,16 @@ def test_the_sandbox_s_connections_are_its_own_and_allow_plain_http_between_cont
     assert found == due
 
 
+def test_the_trial_is_a_project_of_its_own():
+    name = re.search(r"^name: (.+)$", compose.COMPOSE.read_text(), re.MULTILINE)[1]
+    assert compose.trial()["COMPOSE_PROJECT_NAME"] == f"{name}-trial"
+
+
 def test_the_trial_s_variables_are_used():
     text = compose.COMPOSE.read_text()
     for name in compose.trial():
         assert (
-            name == "COMPOSE_PROFILES"
+            name in {"COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME"}
             or f"${{{name}" in text
             or re.search(rf"^ +{name}:$", text, re.MULTILINE)
         )
