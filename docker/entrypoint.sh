@@ -70,6 +70,9 @@ make_secrets() {
         [[ -r "${GIVEN}/connections.json" ]] ||
             refuse "connections.json: user $(id -u) may not read the file that is given"
         place_secret "${SECRETS}/airflow/connections.json" 0440 <"${GIVEN}/connections.json"
+    else
+        # What is no longer given is not imported over the UI's at each start.
+        rm -f "${SECRETS}/airflow/connections.json"
     fi
 }
 
@@ -135,8 +138,10 @@ wait_for() {
     read -r host port < <(python -c '
 import sys, urllib.parse
 url = urllib.parse.urlsplit(sys.stdin.readline().strip())
-print(url.hostname or "", url.port or {"redis": 6379, "rediss": 6379}.get(url.scheme, 5432))' <<<"$2")
-    [[ -n "${host}" ]] || return 0 # a file or a socket: nothing to wait for
+ports = dict(redis=6379, rediss=6379, amqp=5672, amqps=5671, mysql=3306, postgres=5432, postgresql=5432)
+port = url.port or ports.get(url.scheme.partition("+")[0])
+print(*(url.hostname, port) if url.hostname and port else ())' <<<"$2")
+    [[ -n "${host}" ]] || return 0 # a file, a socket, or a service without a port of its own: nothing to wait for
     # shellcheck disable=SC2016 # the inner shell's own arguments
     until timeout 5 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "${host}" "${port}" 2>/dev/null; do
         ((SECONDS < deadline)) ||

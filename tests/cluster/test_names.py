@@ -12,8 +12,9 @@ from airflow.providers_manager import ProvidersManager
 from support import compose
 
 SERVICES = compose.services({})
+ENVIRONMENT = compose.environment(SERVICES["init"], {})
 OPTIONS = sorted(
-    {name for service in SERVICES.values() for name in service.get("environment", {}) if "__" in name}
+    {name for service in SERVICES.values() for name in compose.environment(service, {}) if "__" in name}
 )
 ENTRYPOINT = (compose.DOCKER / "entrypoint.sh").read_text()
 COMMANDS = sorted(set(re.findall(r"^ *(?:exec )?airflow ((?:\w+ )?[a-z]\w*)", ENTRYPOINT, re.MULTILINE)))
@@ -47,10 +48,8 @@ def test_the_entrypoint_s_commands_are_all_looked_at():
 def test_airflow_has_the_command(monkeypatch, capsys, command):
     from airflow.cli import cli_parser
 
-    monkeypatch.setenv(
-        "AIRFLOW__CORE__AUTH_MANAGER", SERVICES["init"]["environment"]["AIRFLOW__CORE__AUTH_MANAGER"]
-    )
-    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", SERVICES["init"]["environment"]["AIRFLOW__CORE__EXECUTOR"])
+    for name in ("AIRFLOW__CORE__AUTH_MANAGER", "AIRFLOW__CORE__EXECUTOR"):
+        monkeypatch.setenv(name, ENVIRONMENT[name])
     cli_parser.get_parser.cache_clear()
     with pytest.raises(SystemExit) as ended:
         cli_parser.get_parser().parse_args([*command.split(), "--help"])
@@ -70,5 +69,5 @@ def test_every_part_of_the_file_is_one_that_the_entrypoint_or_airflow_knows():
 
 
 def test_the_auth_manager_can_be_imported():
-    module, _, name = SERVICES["init"]["environment"]["AIRFLOW__CORE__AUTH_MANAGER"].rpartition(".")
+    module, _, name = ENVIRONMENT["AIRFLOW__CORE__AUTH_MANAGER"].rpartition(".")
     assert name in vars(import_module(module))

@@ -81,7 +81,7 @@ class Topology:
 
         :param name: of the container, which is its host's
         """
-        found = compose.environment(self.services[service], self.variables)
+        found = compose.environment(self.services[service], self.variables, self.given)
         here = {name: self.here(value) for name, value in found.items()}
         for prefix, server in (("DATABASE", self.database), ("BROKER", self.broker)):
             if server is not None and f"{prefix}_HOST" in here:

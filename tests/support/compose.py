@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 DOCKER = Path(__file__).parents[2] / "docker"
 COMPOSE = DOCKER / "compose.yaml"
 TRIAL = DOCKER / "trial.env"
-_VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\})")
+#: A default may hold one more variable with a default of its own.
+_VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?::-(?P<default>(?:\$\{[^}]*\}|[^}])*))?\})")
 
 
 def services(variables: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -25,16 +26,33 @@ def services(variables: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     return dict(_put_in(yaml.safe_load(COMPOSE.read_text())["services"], variables))
 
 
-def environment(service: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, str]:
-    """Give a container's variables; those without a value are the command's own, where it has them."""
-    given = service.get("environment", {}).items()
-    found = {name: variables.get(name) if value is None else str(value) for name, value in given}
+def environment(
+    service: Mapping[str, Any], variables: Mapping[str, str], given: Path | None = None
+) -> dict[str, str]:
+    """Give a container's variables: those of its files, the later first, and before them its own.
+
+    Its own without a value are the command's, where it has them; else they are unset, whatever a file says.
+
+    :param given: stands for the folder docker/secrets/; without it nothing is given there.
+    """
+    found: dict[str, str | None] = {}
+    for file in service.get("env_file", []):
+        if file.get("required", True):
+            found |= _read(DOCKER / file["path"])
+        elif given and (place := given / Path(file["path"]).name).is_file():
+            found |= _read(place)
+    for name, value in service.get("environment", {}).items():
+        found[name] = variables.get(name) if value is None else str(value)
     return {name: value for name, value in found.items() if value is not None}
 
 
 def trial() -> dict[str, str]:
     """Read docker/trial.env."""
-    lines = [line for line in TRIAL.read_text().splitlines() if line and not line.startswith("#")]
+    return _read(TRIAL)
+
+
+def _read(file: Path) -> dict[str, str]:
+    lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
     return dict(line.split("=", 1) for line in lines)
 
 
@@ -51,4 +69,4 @@ def _put_in(value: Any, variables: Mapping[str, str]) -> Any:
 def _value(match: re.Match[str], variables: Mapping[str, str]) -> str:
     if match["dollar"]:
         return "$"
-    return variables.get(match["name"]) or match["default"] or ""
+    return variables.get(match["name"]) or _put_in(match["default"] or "", variables)

@@ -89,6 +89,7 @@ def test_the_compose_file_has_the_services_and_compose_the_options(words):
     for option in ("--build", "--detach"):
         up.add_argument(option, action="store_true")
     up.add_argument("--scale", type=lambda scale: services({})[scale.split("=")[0]])
+    actions.add_parser("down").add_argument("--volumes", action="store_true")
     logs = actions.add_parser("logs")
     logs.add_argument("--follow", action="store_true")
     for action in (logs, actions.add_parser("exec"), actions.add_parser("stop")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,8 @@ class TestService:
                 assert "healthcheck" in SERVICES[other]
 
     def test_holds_no_secret(self, name):
-        for variable, value in SERVICES[name].get("environment", {}).items():
+        given = compose.environment(SERVICES[name], {}) | SERVICES[name].get("environment", {})
+        for variable, value in given.items():
             if SECRET.search(variable):
                 assert value is None, variable
             if variable.endswith("_FILE") and SECRET.search(variable.removesuffix("_FILE")):
@@ -83,6 +85,62 @@ class TestService:
 VOLUMES = set(
     re.findall(r"^  ([\w-]+):$", compose.COMPOSE.read_text().split("\nvolumes:\n")[1], re.MULTILINE)
 )
+
+
+def test_one_service_makes_the_image_and_all_others_of_it_start_after_that():
+    (maker,) = (name for name, service in SERVICES.items() if "build" in service)
+    assert "pull_policy" not in SERVICES[maker]  # an image of a registry is pulled by it, too
+    for name, service in SERVICES.items():
+        if name != maker and service["image"] == SERVICES[maker]["image"]:
+            assert service["pull_policy"] == "never", name
+            assert maker in waited_for(name), name
+
+
+def waited_for(name):
+    direct = set(SERVICES[name].get("depends_on", {}))
+    return direct.union(*map(waited_for, direct))
+
+
+AUTH_MANAGER = "AIRFLOW__CORE__AUTH_MANAGER"
+
+
+def test_options_of_the_defaults_can_be_given_otherwise_and_the_file_s_own_can_not(tmp_path):
+    init = SERVICES["init"]
+    assert compose.environment(init, {})[AUTH_MANAGER].endswith(".FabAuthManager")
+    given = {AUTH_MANAGER: "my.Manager", "AIRFLOW__CORE__EXECUTOR": "LocalExecutor", "MORE": "a=b",
+             "AWS_REGION": "of-the-file"}  # fmt: skip
+    (tmp_path / "airflow.env").write_text("".join(f"{name}={value}\n" for name, value in given.items()))
+    found = compose.environment(init, {}, tmp_path)
+    assert (found[AUTH_MANAGER], found["AIRFLOW__CORE__EXECUTOR"], found["MORE"]) == (
+        "my.Manager",
+        "CeleryExecutor",
+        "a=b",
+    )
+    assert "AWS_REGION" not in found
+    assert compose.environment(init, {"AWS_REGION": "of-the-command"}, tmp_path)["AWS_REGION"] == (
+        "of-the-command"
+    )
+
+
+def test_every_service_that_has_variables_of_a_file_may_lack_only_the_one_of_the_secrets():
+    for service in SERVICES.values():
+        for file in service.get("env_file", []):
+            assert file.get("required", True) == (file["path"] != "secrets/airflow.env")
+            assert not set(compose.environment({"env_file": [file]}, {})) & set(service["environment"])
+
+
+@pytest.mark.parametrize(
+    ("variables", "address"),
+    [
+        ({}, "http://localhost:8080"),
+        ({"PORT": "9090"}, "http://localhost:9090"),
+        ({"PORT": "9090", "BASE_URL": "https://airflow.example.com"}, "https://airflow.example.com"),
+    ],
+)
+def test_the_address_of_the_login_is_of_the_port_that_is_published_unless_given(variables, address):
+    api_server = compose.services(variables)["api-server"]
+    assert compose.environment(api_server, variables)["AIRFLOW__API__BASE_URL"] == address
+    assert api_server["ports"] == [f"127.0.0.1:{variables.get('PORT', '8080')}:8080"]
 
 
 def test_only_the_api_server_is_published_and_only_on_this_machine():
@@ -116,6 +174,17 @@ def test_the_image_is_of_the_airflow_that_is_tested():
     assert {base.rpartition("-python")[0] for base in bases} == {f"apache/airflow:{PINS['apache-airflow']}"}
 
 
+def test_pins_that_the_image_s_own_constraints_name_in_another_spelling_are_left_out(tmp_path):
+    (program,) = re.findall(r"awk -F== '(.+?)'", (compose.DOCKER / "Dockerfile").read_text(), re.DOTALL)
+    (tmp_path / "own").write_text("# of the image\npydantic_core==1\nFlask-AppBuilder==5\nruamel.yaml==3\n")
+    (tmp_path / "more").write_text(
+        "pydantic-core==2\nflask_appbuilder==4\nruamel-yaml==2\nRuamel__YAML==1\npydantic==7\n"
+    )
+    joined = program.replace("\\\n", "")  # as the builder hands it to the shell
+    command = ["awk", "-F==", joined, str(tmp_path / "own"), str(tmp_path / "more")]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "pydantic==7\n"
+
+
 def test_the_image_ends_as_a_user_without_rights():
     users = re.findall(r"^USER (\d+)", (compose.DOCKER / "Dockerfile").read_text(), re.MULTILINE)
     assert users[-1] == "50000"
@@ -139,11 +208,16 @@ def test_the_sandbox_s_connections_are_its_own_and_allow_plain_http_between_cont
     assert found == due
 
 
+def test_the_trial_is_a_project_of_its_own():
+    name = re.search(r"^name: (.+)$", compose.COMPOSE.read_text(), re.MULTILINE)[1]
+    assert compose.trial()["COMPOSE_PROJECT_NAME"] == f"{name}-trial"
+
+
 def test_the_trial_s_variables_are_used():
     text = compose.COMPOSE.read_text()
     for name in compose.trial():
         assert (
-            name == "COMPOSE_PROFILES"
+            name in {"COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME"}
             or f"${{{name}" in text
             or re.search(rf"^ +{name}:$", text, re.MULTILINE)
         )

@@ -133,6 +133,18 @@ def test_a_secret_that_is_given_replaces_the_one_that_was_generated(container):
     assert (made["fernet_key"], made["jwt_secret"]) == ("from-the-file", "from-the-environment")
 
 
+def test_connections_that_are_taken_out_again_are_not_imported_any_more(container, variables):
+    given = container.folder / "given" / "connections.json"
+    given.write_text("{}")
+    container.run("secrets")
+    assert container.secrets()["connections.json"] == "{}"
+    given.unlink()
+    assert container.run("secrets").returncode == 0
+    assert "connections.json" not in container.secrets()
+    assert container.run("init", **variables).returncode == 0
+    assert "connections" not in [call["args"][0] for call in container.called()]
+
+
 @pytest.mark.parametrize("bad", ["", "two words", 'a"quote', "a\\backslash", "two\nlines"])
 def test_a_secret_that_no_settings_file_can_hold_is_refused(container, bad):
     (container.folder / "given" / "redis_password").write_text(bad)
@@ -207,6 +219,38 @@ def test_it_waits_for_a_bounded_time_and_says_for_what(container, variables, par
     assert done.returncode == REFUSED
     assert f"the {service} at 127.0.0.1:{closed} has not answered for 1 s" in done.stderr
     assert container.called() == []
+
+
+@pytest.fixture
+def only_the_database_answers(container, port):
+    """Whatever this machine's network says of other hosts: the entrypoint tries them under `timeout`."""
+    fake = container.folder / "bin" / "timeout"
+    fake.write_text(f'#!/bin/sh\n[ "$5:$6" = 127.0.0.1:{port} ]\n')
+    fake.chmod(0o755)
+
+
+@pytest.mark.usefixtures("only_the_database_answers")
+@pytest.mark.parametrize(
+    ("scheme", "usual"),
+    [("amqp", 5672), ("amqps", 5671), ("redis", 6379), ("rediss", 6379), ("postgresql+psycopg2", 5432),
+     ("mysql+mysqldb", 3306)],
+)  # fmt: skip
+def test_an_address_without_a_port_is_waited_for_at_the_scheme_s_own(container, variables, scheme, usual):
+    address = f"{scheme}://user:password@broker.example/name"
+    done = container.run("worker", **variables, AIRFLOW__CELERY__BROKER_URL=address, WAIT_SECONDS="0")
+    assert done.returncode == REFUSED
+    assert f"the broker at broker.example:{usual} has not answered" in done.stderr
+
+
+@pytest.mark.usefixtures("only_the_database_answers")
+@pytest.mark.parametrize(
+    "address", ["postgresql+psycopg2:///airflow?host=/run/postgres", "sqs://", "sqs://key:secret@queue"]
+)
+def test_an_address_without_a_host_or_a_port_is_not_waited_for(container, variables, address):
+    done = container.run("worker", **variables, AIRFLOW__CELERY__BROKER_URL=address, WAIT_SECONDS="0")
+    assert done.returncode == 0, done.stderr
+    (call,) = container.called()
+    assert call["env"]["AIRFLOW__CELERY__BROKER_URL"] == address
 
 
 def test_a_connection_and_the_lake_s_keys_can_be_files(container, variables):
