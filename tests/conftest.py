@@ -35,7 +35,7 @@ os.environ |= {
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
 }
 
-#: Tests that are not run again where they fail (`make test` does that with others, some of which measure time): what they
+#: Tests that are not run again where they fail (`make test` does so with others, since some measure time): what they
 #: look for may show in one run of many.
 NEVER_AGAIN = re.compile(
     r"secrets|_model\.py|test_(load_order|racing_writers|concurrent_loads|overlapping_runs)\.py"
