@@ -17,7 +17,7 @@ from locus_stem.demo.airflow_rest import FINISHED
 from locus_stem.sandbox.server import Server
 from locus_stem.tables.lake import Lake
 from support.killed_runs import left_in_staging, repeats
-from support.results import FOLDER, write_results
+from support.results import write_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,17 +44,17 @@ COLUMNS = (
 
 @dataclass
 class Ledger:
-    """The lines of the results file. Those of tests that are not run stay as they are."""
+    """The lines of the results file, which is written by a run of all tests in which none failed."""
 
     rows: list[tuple[Any, ...]] = field(default_factory=list)
 
     def add(self, *facts: Any) -> None:
         """Add the line of a test in which everything was right."""
         self.rows.append((*facts, "exact"))
-        file = FOLDER / f"{NAME}.json"
-        kept = [tuple(row) for row in json.loads(file.read_text())["rows"]] if file.exists() else []
-        rows = {row[:2]: row for row in (*kept, *self.rows)}
-        write_results(NAME, COLUMNS, list(rows.values()))
+
+    def write(self) -> None:
+        """Write all lines."""
+        write_results(NAME, COLUMNS, self.rows)
 
 
 @dataclass
@@ -258,8 +258,13 @@ class KilledAirflow:
         assert left_in_staging(self.lake) == []
         self.wait_for(self.is_pool_free, "the pools' slots are free", within=60)
         over = sum(one.status == 429 for one in run.served)
+        again, asked = repeats(run.served), len(run.served)
+        assert 2 * again <= asked, (
+            f"{again} of {asked} requests were sent again: more than the one batch of this run"
+        )
+        assert over < run.tries, f"{over} requests met one of a try before"  # what died may still be answered
         seconds = run.ended_at - run.killed_at
-        self.ledger.add(what, when, run.tries, len(run.served), repeats(run.served), over, round(seconds))
+        self.ledger.add(what, when, run.tries, asked, again, over, round(seconds))
         return run
 
     def supervised(self, run: Killed, within: float) -> str:
