@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,6 +37,14 @@ IN_LIST = 1000
 NUMBERS, LONGEST_NAME = range(1, 10**18), 200
 #: Fields of one entity; more than that are not what an entity has.
 MOST_FIELDS = 1000
+
+
+class _Distinct(NamedTuple):
+    """One row a key; how many without a usable key were left out, and how many differed from the one before."""
+
+    rows: list[Mapping[str, Any]]
+    useless: int
+    differing: int
 
 
 def load_objects(
@@ -98,7 +106,7 @@ def load_data_available(
         for (entity_type, entity_id), base_fields in answers.items()
         for row in _fields(entity_type, entity_id, base_fields)
     ]
-    given = table_of(spec, _last_of_each(spec, rows)[0], spec.schema())
+    given = table_of(spec, _last_of_each(spec, rows).rows, spec.schema())
     total = LoadCounts()
     for entity_type in sorted({kind for kind, _ in answers}):
         ids = sorted(entity_id for kind, entity_id in answers if kind == entity_type)
@@ -165,13 +173,8 @@ def _aggregations(
         }
 
 
-def _last_of_each(
-    spec: TableSpec, rows: Iterable[Mapping[str, Any]]
-) -> tuple[list[Mapping[str, Any]], int, int]:
-    """Return one row a key, the last; how many without a usable key are left out, and how many differed from the last.
-
-    What is left out is said in the log.
-    """
+def _last_of_each(spec: TableSpec, rows: Iterable[Mapping[str, Any]]) -> _Distinct:
+    """Return one row a key, the last; what is left out is said in the log."""
     found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
     useless, twice, differing = [], [], 0
     for row in rows:
@@ -191,7 +194,7 @@ def _last_of_each(
     if twice:
         log.warning("%s: %d object(s) were answered twice, the last of each is kept; the first of them is %s",
                     spec.name, len(twice), ", ".join(map(shown, twice[0])))  # fmt: skip
-    return list(found.values()), len(useless), differing
+    return _Distinct(list(found.values()), len(useless), differing)
 
 
 def _key(value: Any, kind: pa.DataType) -> Any:

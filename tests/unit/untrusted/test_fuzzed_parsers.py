@@ -369,7 +369,7 @@ def test_listed_objects_have_usable_keys_and_harmless_texts(table, data):
         if isinstance(objects, list)
         else []
     )
-    kept = _last_of_each(spec, rows)
+    kept = _last_of_each(spec, rows).rows
     found = check_table(spec, kept)
     keys = found.column(spec.key[0]).to_pylist()
     assert len(keys) == len(set(keys))
@@ -423,9 +423,8 @@ BASE_FIELDS = [
 def test_available_fields_can_be_asked_for(base_fields):
     listed = [one for one in base_fields if isinstance(one, dict)] if isinstance(base_fields, list) else []
     spec = SPECS["locus_data_available"]
-    rows = check_table(
-        spec, _last_of_each(spec, [row for one in listed for row in _aggregations("site", 7, one)])
-    )
+    aggregations = [row for one in listed for row in _aggregations("site", 7, one)]
+    rows = check_table(spec, _last_of_each(spec, aggregations).rows)
     fields = [AvailableField.from_row(row) for row in rows.to_pylist()]
     for known in (fields, available_fields(listed)):
         for group in field_groups(known, "hourly", None):
