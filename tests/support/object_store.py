@@ -45,8 +45,10 @@ class ObjectStore:
         return boto3.Session(**(keys or KEYS), region_name=REGION).client(service, endpoint_url=self.url)
 
     def bucket(self, name: str) -> str:
-        """Make a bucket."""
-        self.client().create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+        """Make a bucket, where there is none of this name."""
+        client = self.client()
+        if name not in {one["Name"] for one in client.list_buckets()["Buckets"]}:
+            client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
         return name
 
     def keys(self, bucket: str, prefix: str = "") -> list[str]:

@@ -23,6 +23,8 @@ __all__ = ["mask", "mask_async", "secrets_of"]
 
 #: They log what a server answered as Python shows it, at DEBUG: their first word stays, the event.
 WORDY = tuple(f"httpcore.{name}" for name in ("connection", "http11", "http2", "proxy", "socks"))
+#: Less than that would be found in every word; Airflow masks no shorter ones either.
+SHORTEST = 5
 #: They log addresses and a server's reason.
 TELLING = ("httpx", "urllib3.connectionpool", "urllib3.util.retry")
 
@@ -55,7 +57,7 @@ _scrubbing = _Scrubbing()
 def mask(*secrets: str | None) -> None:
     """Keep secrets out of every log of this task from here on, and out of what libraries log in this process."""
     if spelled := spellings(secrets):
-        _scrubbing.secrets.update(secret for secret in secrets if secret)
+        _scrubbing.secrets.update(secret for secret in secrets if secret and len(secret) >= SHORTEST)
         for name in TELLING:
             logging.getLogger(name).addFilter(_scrubbing)
         for name in WORDY:
