@@ -6,7 +6,6 @@ import html
 import json
 import re
 from base64 import b64encode
-from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -25,7 +24,7 @@ def spellings(secrets: Iterable[str | None]) -> tuple[str, ...]:
     and read as Latin-1.
     """
     found = {spelling for secret in secrets if secret for spelling in _of(secret)}
-    return tuple(sorted(found, key=lambda spelling: (-len(spelling), spelling)))
+    return _longest_first(found)
 
 
 def basic(user: str | None, password: str | None) -> tuple[str, ...]:
@@ -38,19 +37,34 @@ def basic(user: str | None, password: str | None) -> tuple[str, ...]:
 
 def scrubbed(text: str, secrets: Iterable[str | None]) -> str:
     """Take secrets out of a text in every spelling, and their beginnings where a text holds no more of them."""
-    spelled = spellings(secrets)
-    if not spelled:
+    return without(text, spellings(secrets))
+
+
+def without(text: str, spelled: Iterable[str]) -> str:
+    """Do the same with secrets that are spelled already."""
+    held = _begun_in(text, spelled)
+    if not held:
         return text
-    text = re.sub("|".join(map(re.escape, spelled)), HIDDEN, text, flags=re.IGNORECASE)
-    return _without_beginnings(text, spelled)
+    text = re.sub("|".join(map(re.escape, held)), HIDDEN, text, flags=re.IGNORECASE)
+    return _without_beginnings(text, held)
 
 
-@lru_cache(maxsize=1024)
-def _of(secret: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_written(secret)))
+def _begun_in(text: str, spelled: Iterable[str]) -> tuple[str, ...]:
+    """Choose those whose beginning a text has: as a rule none of thousands, which would be a slow pattern.
+
+    Only ASCII is looked at, whose letters have one other case.
+    """
+    if text.isascii():
+        lower = text.lower()
+        spelled = (one for one in spelled if not one.isascii() or one[:SHORTEST_BEGINNING].lower() in lower)
+    return _longest_first(spelled)
 
 
-def _written(secret: str) -> Iterator[str]:
+def _longest_first(spelled: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(spelled, key=lambda one: (-len(one), one)))
+
+
+def _of(secret: str) -> Iterator[str]:
     sent = secret.encode(errors="replace")
     escaped = [quote(sent), quote(sent, safe=""), quote_plus(sent)]
     escaped += [re.sub("%..", lambda found: found[0].lower(), one) for one in escaped]

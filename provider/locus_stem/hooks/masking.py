@@ -1,8 +1,8 @@
 """Keeping secrets out of Airflow's logs, in every spelling: its own masking knows a secret only as it is.
 
 Airflow masks a task's log, not what its processes print: LocalExecutor prints each task's records as well, and the
-API server those of a connection's test. So the records of libraries that tell
-what a server answered lose their secrets here.
+API server those of a connection's test. So the records of libraries that tell what a server answered lose their secrets
+here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from airflow.providers.common.compat.sdk import mask_secret
 from asgiref.sync import sync_to_async
 
-from locus_stem.api.spellings import scrubbed, spellings
+from locus_stem.api.spellings import spellings, without
 from locus_stem.api.transport import environment_proxy
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ __all__ = ["mask", "mask_async", "secrets_of"]
 
 #: They log what a server answered as Python shows it, at DEBUG: their first word stays, the event.
 WORDY = tuple(f"httpcore.{name}" for name in ("connection", "http11", "http2", "proxy", "socks"))
-#: Less than that would be found in every word; Airflow masks no shorter ones either.
-SHORTEST = 5
 #: They log addresses and a server's reason.
 TELLING = ("httpx", "urllib3.connectionpool", "urllib3.util.retry")
+#: Shorter ones would be found in every word; Airflow masks none of them either.
+SHORTEST = 5
 
 
 def _event(record: logging.LogRecord) -> bool:
@@ -40,13 +40,13 @@ class _Scrubbing(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self.secrets: set[str] = set()
+        self.spelled: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = record.getMessage()
         if record.exc_info:
             text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
-        record.msg, record.args = scrubbed(text, self.secrets), ()
+        record.msg, record.args = without(text, self.spelled), ()
         record.exc_info = record.exc_text = None
         return True
 
@@ -57,7 +57,7 @@ _scrubbing = _Scrubbing()
 def mask(*secrets: str | None) -> None:
     """Keep secrets out of every log of this task from here on, and out of what libraries log in this process."""
     if spelled := spellings(secrets):
-        _scrubbing.secrets.update(secret for secret in secrets if secret and len(secret) >= SHORTEST)
+        _scrubbing.spelled.update(one for one in spelled if len(one) >= SHORTEST)
         for name in TELLING:
             logging.getLogger(name).addFilter(_scrubbing)
         for name in WORDY:
