@@ -40,9 +40,8 @@ from locus_stem.pipelines.plan import (
 from locus_stem.planning.bulk import BulkParams, chosen_fields, plan_bulk
 from locus_stem.planning.params import ParamError
 from locus_stem.tables.asked import Asked, unstorable
-from locus_stem.tables.bulk import TABLE, load_bulk, record_without_data, sites_answered
+from locus_stem.tables.bulk import TABLE, load_bulk, record_bulk_coverage, sites_answered
 from locus_stem.tables.counts import summed
-from locus_stem.tables.coverage import record_coverage
 from locus_stem.tables.loads import load_in_order
 from locus_stem.tables.skips import Skip
 
@@ -179,12 +178,7 @@ def load_monthly_bulk(lake: Lake, staging: Staging) -> Loaded:
 
     def load(due: Due) -> tuple[LoadCounts, LoadCounts]:
         counts = load_bulk(lake, parts, due.asked)
-        covered = [one for one in due.covered if one.entity_id in having]
-        without = [one for one in due.covered if one.entity_id not in having]
-        marked = [skip for skip in due.skips if int(skip.entity_id) in having]
-        others = [skip for skip in due.skips if int(skip.entity_id) not in having]
-        coverage = record_coverage(lake, TABLE, LEVEL, BULK_GRANULARITY, parts, covered, skips=marked)
-        return counts, coverage + record_without_data(lake, without, WITHOUT_DATA, others)
+        return counts, record_bulk_coverage(lake, parts, due, having, WITHOUT_DATA)
 
     (counts, coverage), overtaken = load_in_order(
         lake, TABLE, BULK_GRANULARITY, staging.plan_id, asked, records, load

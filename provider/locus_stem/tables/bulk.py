@@ -15,22 +15,23 @@ from locus_stem.tables import commit
 from locus_stem.tables.asked import Asked, Scope, Windows, check_field_names, instant_of
 from locus_stem.tables.compare import in_scope
 from locus_stem.tables.counts import LoadCounts
-from locus_stem.tables.coverage import record_counts, record_marks, record_skips
+from locus_stem.tables.coverage import record_counts, record_coverage, record_marks, record_skips
 from locus_stem.tables.limits import LIMITS
 from locus_stem.tables.skips import Marks, Skip
 from locus_stem.tables.staged import StagedRows, chunks_of
 from locus_stem.tables.upsert import upsert_into
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import date
 
     from deltalake import DeltaTable
 
     from locus_stem.tables.lake import Lake
+    from locus_stem.tables.overtaken import Due
     from locus_stem.tables.sql import Filter
 
-__all__ = ["TABLE", "load_bulk", "record_without_data", "sites_answered"]
+__all__ = ["TABLE", "load_bulk", "record_bulk_coverage", "sites_answered"]
 
 TABLE = "locus_bulk_monthly"
 KEY = ["site_id", "month"]
@@ -90,8 +91,26 @@ def sites_answered(lake: Lake, parts: Sequence[str], asked: Sequence[Asked]) -> 
     return {site_id for of_month in found.values() for site_id in of_month}
 
 
-def record_without_data(
-    lake: Lake, asked: Sequence[Asked], reason: str, skips: Sequence[Skip] = ()
+def record_bulk_coverage(
+    lake: Lake, parts: Sequence[str], due: Due, having: Collection[int], without: str
+) -> LoadCounts:
+    """Record in `coverage` what was answered of what is due, and what was skipped.
+
+    :param having: sites of which the answers hold anything, see ``sites_answered``.
+    :param without: why nothing came of the others; their months are skipped.
+    """
+    covered: dict[bool, list[Asked]] = {True: [], False: []}
+    skips: dict[bool, list[Skip]] = {True: [], False: []}
+    for one in due.covered:
+        covered[one.entity_id in having].append(one)
+    for skip in due.skips:
+        skips[int(skip.entity_id) in having].append(skip)
+    recorded = record_coverage(lake, TABLE, "site", BULK_GRANULARITY, parts, covered[True], skips=skips[True])
+    return recorded + _record_without_data(lake, covered[False], without, skips[False])
+
+
+def _record_without_data(
+    lake: Lake, asked: Sequence[Asked], reason: str, skips: Sequence[Skip]
 ) -> LoadCounts:
     """Record in `coverage` that nothing came of sites, and why; what was skipped keeps its own reason."""
     scope = Scope.of(asked)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from locus_stem.planning.intervals import local_date
 from locus_stem.planning.zones import first_instant
-from locus_stem.tables.bulk import load_bulk, record_without_data, sites_answered
+from locus_stem.tables.bulk import load_bulk, record_bulk_coverage, sites_answered
 from locus_stem.tables.coverage import record_coverage
 from locus_stem.tables.limits import Limits
 from locus_stem.tables.loads import load_in_order
@@ -153,12 +153,7 @@ class BulkBench(MeasurementBench):
 
     def cover(self, lake: Lake, parts: list[str], asked: Sequence[Asked], due: Due) -> None:
         having = sites_answered(lake, parts, asked)
-        covered = [one for one in due.covered if one.entity_id in having]
-        marked = [one for one in due.skips if int(one.entity_id) in having]
-        others = [one for one in due.skips if int(one.entity_id) not in having]
-        record_coverage(lake, self.table, self.level, self.granularity, parts, covered, skips=marked)
-        without = [one for one in due.covered if one.entity_id not in having]
-        record_without_data(lake, without, WITHOUT, others)
+        record_bulk_coverage(lake, parts, due, having, WITHOUT)
 
     def held(self, lake: Lake) -> Iterator[tuple[int, int, str, float]]:
         places = {self.day(place): place for place in self.places}
