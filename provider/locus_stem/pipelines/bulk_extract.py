@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import pyarrow as pa
 from locus_stem.api.locus import LocusEndpoints
 from locus_stem.api.shown import shown
 from locus_stem.pipelines.extract import any_field
-from locus_stem.pipelines.rows import FAR, UnfitAnswerError, number
+from locus_stem.pipelines.rows import FAR, UnfitAnswerError, number, numeric_id
 from locus_stem.planning.intervals import local_date
 from locus_stem.planning.timestamps import month_from_answer
 from locus_stem.planning.zones import first_instant
@@ -78,7 +77,7 @@ class BulkMonths:
         for row in payload:
             if not isinstance(row, dict):
                 raise UnfitAnswerError(f"a data row is {type(row).__name__}, not an object")
-            site_id = _site_id(row.get("id"))
+            site_id = numeric_id(row.get("id"))
             if site_id is None:
                 nameless += 1
                 continue
@@ -115,12 +114,6 @@ class BulkMonths:
     def refused(self, request: DataRequest, error: RefusedError) -> tuple[str, ...] | None:
         """Tell which of the request's fields a refusal is about."""
         return any_field(request, error)
-
-
-def _site_id(value: object) -> int | None:
-    """Return an id, None of what can't be one."""
-    text = "" if isinstance(value, bool) else str(value)
-    return int(text) or None if re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def _month(row: Mapping[str, Any], earliest: date, latest: date) -> date:

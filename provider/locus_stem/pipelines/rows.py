@@ -54,7 +54,7 @@ def measurement_rows(
         if not isinstance(row, dict):
             raise UnfitAnswerError(f"a data row is {type(row).__name__}, not an object")
         if not _is_id(row.get("id"), request.entity_id):
-            if not re.fullmatch("[0-9]{1,18}", str(row.get("id"))):
+            if numeric_id(row.get("id")) is None:
                 raise UnfitAnswerError("a data row's id is missing, or is none")  # it may be this entity's
             strangers += 1
             continue
@@ -76,6 +76,12 @@ def measurement_rows(
     if repeated:
         log.warning("%s: %d timestamp(s) came twice; the last row of each was kept", request.title, repeated)
     return _table(kept, fields, request)
+
+
+def numeric_id(value: object) -> int | None:
+    """Return an id that a row names, None of what can't be one."""
+    text = "" if isinstance(value, bool) else str(value)
+    return int(text) or None if re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def _is_id(value: object, entity_id: int) -> bool:
