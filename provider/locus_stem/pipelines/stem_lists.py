@@ -18,7 +18,7 @@ from locus_stem.pipelines.plan import NothingAllowedError
 from locus_stem.pipelines.slot import UnansweredError
 from locus_stem.tables.counts import LoadCounts, summed
 from locus_stem.tables.coverage import Fetch, last_fetches, record_fetches
-from locus_stem.tables.objects import load_objects
+from locus_stem.tables.objects import is_whole, load_objects
 from locus_stem.tables.schemas import snake_case
 
 if TYPE_CHECKING:
@@ -156,7 +156,9 @@ def _refresh_clients(lake: Lake, today: date, turn: Turn) -> dict[str, LoadCount
     if not objects:
         log.warning("%s: the API lists nothing; no site is asked", CLIENTS)
     counts = load_objects(lake, CLIENTS, objects, complete=False, today=today)
-    known = set(lake.read(CLIENTS, ["client_id"]).column("client_id").to_pylist())
+    known = set[str]()
+    if is_whole(CLIENTS, objects):
+        known = set(lake.read(CLIENTS, ["client_id"]).column("client_id").to_pylist())
     marked = _mark(lake, CLIENTS, "client", _ids(objects), known, today)
     log.info("%s: %d listed, %s", CLIENTS, len(objects), counts)
     return {CLIENTS: counts, COVERAGE: marked + record_fetches(lake, CLIENTS, [Fetch(*ACCOUNT, today)])}
@@ -165,20 +167,27 @@ def _refresh_clients(lake: Lake, today: date, turn: Turn) -> dict[str, LoadCount
 def _load_sites(
     lake: Lake, objects: list[dict[str, Any]], clients: Iterable[str], today: date
 ) -> dict[str, LoadCounts]:
-    """Load the sites of clients whose list is whole, and mark those of their sites that it lacks."""
+    """Load the sites of clients whose list has ended, and mark those of their sites that it lacks, if it can tell."""
     asked = set(clients)
     if not asked:
         return {}
     counts = load_objects(lake, SITES, objects, complete=False, today=today)
+    of_client: dict[str, list[dict[str, Any]]] = {client: [] for client in asked}
+    for one in objects:
+        of_client[one["client_id"]].append(one)
+    whole = {client for client, mine in of_client.items() if is_whole(SITES, mine)}
     rows = lake.read(SITES, ["site_id", "client_id"]).to_pylist()
-    known = {row["site_id"] for row in rows if row["client_id"] in asked}
+    known = {row["site_id"] for row in rows if row["client_id"] in whole}
     marked = _mark(lake, SITES, "site", _ids(objects), known, today)
     log.info("%s: %d listed of %d client(s), %s", SITES, len(objects), len(asked), counts)
     return {SITES: counts, COVERAGE: marked}
 
 
 def _mark(lake: Lake, table: str, kind: str, listed: set[str], known: set[str], today: date) -> LoadCounts:
-    """Remember which of the known are no longer listed, and which are again."""
+    """Remember which of the known are no longer listed, and which are again.
+
+    :param known: those of which the listing tells.
+    """
     before = {
         entity for (of, entity), fetch in last_fetches(lake, table).items() if of == kind and fetch.skipped
     }

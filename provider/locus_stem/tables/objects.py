@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from locus_stem.tables.lake import Lake
     from locus_stem.tables.sql import Filter
 
-__all__ = ["load_data_available", "load_objects", "object_row"]
+__all__ = ["is_whole", "load_data_available", "load_objects", "object_row"]
 
 log = logging.getLogger(__name__)
 REMOVED = "removed_on"
@@ -40,11 +40,25 @@ MOST_FIELDS = 1000
 
 
 class _Distinct(NamedTuple):
-    """One row a key; how many without a usable key were left out, and how many differed from the one before."""
+    """One row a key, the last; rows without a usable key; keys that came again, and whether with another row."""
 
     rows: list[Mapping[str, Any]]
-    useless: int
-    differing: int
+    useless: list[Mapping[str, Any]]
+    twice: list[tuple[Any, ...]]
+    differs: bool
+
+    def is_whole(self) -> bool:
+        return not self.useless and not self.differs
+
+    def say_what_is_left_out(self, spec: TableSpec) -> None:
+        if self.useless:
+            names = ", ".join(spec.key)
+            first = ", ".join(shown(self.useless[0].get(column)) for column in spec.key)
+            log.warning("%s: %d object(s) without a usable %s are left out, the first has %s",
+                        spec.name, len(self.useless), names, first)  # fmt: skip
+        if self.twice:
+            log.warning("%s: %d object(s) were answered twice, the last of each is kept; the first of them is %s",
+                        spec.name, len(self.twice), ", ".join(map(shown, self.twice[0])))  # fmt: skip
 
 
 def load_objects(
@@ -58,20 +72,21 @@ def load_objects(
     :param complete: the listing is whole: what it lacks gets ``removed_on`` = today and keeps its values; not where it
         holds objects without a usable key, or several that differ of one, since any of them may be what is lacking
     :returns: objects newly removed are counted as withdrawn
-    :raises MalformedAnswerError: there are objects, and none has a usable key.
+    :raises MalformedAnswerError: the listing is to be whole, and none of its objects has a usable key.
     """
     spec = SPECS[table]
-    rows, useless, differing = _last_of_each(spec, [object_row(spec, one) for one in objects])
-    if useless and not rows:
+    found = _last_of_each(spec, (object_row(spec, one) for one in objects))
+    found.say_what_is_left_out(spec)
+    if complete and found.useless and not found.rows:
         raise MalformedAnswerError(
-            f"none of the {useless} object(s) for the table {table} has a usable {', '.join(spec.key)}"
+            f"none of the {len(found.useless)} object(s) for the table {table} has a usable {', '.join(spec.key)}"
         )
-    if (useless or differing) and complete:
+    if complete and not found.is_whole():
         log.warning("%s: so nothing counts as removed by this listing", table)
         complete = False
     known = lake.open(table)
     stored = spec.schema() if known is None else pa.schema(known.schema().to_arrow())
-    given = table_of(spec, rows, stored)
+    given = table_of(spec, found.rows, stored)
     if not complete or REMOVED not in spec.columns:
         return upsert(lake, table, given)
     key = spec.key[0]
@@ -87,6 +102,12 @@ def load_objects(
     return LoadCounts(
         counts.new, counts.changed - len(removed), counts.unchanged, len(removed), counts.versions
     )
+
+
+def is_whole(table: str, objects: Iterable[Mapping[str, Any]]) -> bool:
+    """Tell whether what a listing lacks is gone: each object has a usable key, and no two that differ share one."""
+    spec = SPECS[table]
+    return _last_of_each(spec, (object_row(spec, one) for one in objects)).is_whole()
 
 
 def load_data_available(
@@ -106,7 +127,9 @@ def load_data_available(
         for (entity_type, entity_id), base_fields in answers.items()
         for row in _fields(entity_type, entity_id, base_fields)
     ]
-    given = table_of(spec, _last_of_each(spec, rows).rows, spec.schema())
+    found = _last_of_each(spec, rows)
+    found.say_what_is_left_out(spec)
+    given = table_of(spec, found.rows, spec.schema())
     total = LoadCounts()
     for entity_type in sorted({kind for kind, _ in answers}):
         ids = sorted(entity_id for kind, entity_id in answers if kind == entity_type)
@@ -174,9 +197,8 @@ def _aggregations(
 
 
 def _last_of_each(spec: TableSpec, rows: Iterable[Mapping[str, Any]]) -> _Distinct:
-    """Return one row a key, the last; what is left out is said in the log."""
     found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
-    useless, twice, differing = [], [], 0
+    useless, twice, differs = [], [], False
     for row in rows:
         key = tuple(_key(row.get(column), spec.columns[column]) for column in spec.key)
         if None in key:
@@ -184,17 +206,9 @@ def _last_of_each(spec: TableSpec, rows: Iterable[Mapping[str, Any]]) -> _Distin
             continue
         if key in found:
             twice.append(key)
-            differing += found[key] != row
+            differs = differs or found[key] != row
         found[key] = row
-    if useless:
-        names = ", ".join(spec.key)
-        first = ", ".join(shown(useless[0].get(column)) for column in spec.key)
-        log.warning("%s: %d object(s) without a usable %s are left out, the first has %s",
-                    spec.name, len(useless), names, first)  # fmt: skip
-    if twice:
-        log.warning("%s: %d object(s) were answered twice, the last of each is kept; the first of them is %s",
-                    spec.name, len(twice), ", ".join(map(shown, twice[0])))  # fmt: skip
-    return _Distinct(list(found.values()), len(useless), differing)
+    return _Distinct(list(found.values()), useless, twice, differs)
 
 
 def _key(value: Any, kind: pa.DataType) -> Any:

@@ -333,6 +333,31 @@ def test_the_sites_of_a_client_that_is_no_longer_listed_are_not_asked(storage, m
     assert len(storage.lake.read("stem_clients")) == 2
 
 
+@pytest.mark.parametrize("wrong", [None, [1], " "])
+@pytest.mark.parametrize("listing", ["/clients", "/sites"])
+def test_lists_whose_ids_cannot_be_told_take_no_site_away(storage, monkeypatch, listing, wrong):
+    storage = storage(sites=6)
+    storage.run()
+    before = storage.rows()
+    forget_listings(storage)
+    asked = len(storage.data_requests())
+    application = storage.server.application
+    plain = application.reply
+
+    def reply(request, served, fault):
+        made = plain(request, served, fault)
+        if not request.path.endswith(listing):
+            return made
+        body = re.sub(r'"id":"[^"]*"', lambda _: f'"id":{json.dumps(wrong)}', made.body.decode())
+        return replace(made, body=body.encode())
+
+    monkeypatch.setattr(application, "reply", reply)
+    storage.run()
+    theirs = set(storage.fleet.stem.site_ids)
+    assert {ids(served) for served in storage.data_requests()[asked:]} >= theirs
+    assert {key: value for key, value in storage.rows().items() if key[0] in theirs} == before
+
+
 def test_lists_are_asked_for_once_a_day(storage):
     storage = storage()
     storage.plan()
