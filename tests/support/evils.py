@@ -96,6 +96,17 @@ def _ids(value: Any) -> Produce:
     return _json(change)
 
 
+def _stream_name(value: Any) -> Produce:
+    """Name the last stream so."""
+
+    def change(body: Any) -> Any:
+        for one in (body.get("stream_types") or [])[-1:]:
+            one["stream_type"] = value
+        return body
+
+    return _json(change)
+
+
 def _keys(extra: dict[str, Any]) -> Produce:
     def change(body: Any) -> Any:
         for row in rows_in(body)[:1]:
@@ -263,6 +274,8 @@ EVILS: tuple[Evil, ...] = (
     Evil("ids of blanks", _ids("   ")),
     Evil("ids with control characters", _ids("a\n\x1b[31mb")),
     Evil("ids that are null", _ids(None)),
+    Evil("a stream without a name", _stream_name(None)),
+    Evil("a stream's name that is none", _stream_name("CONVERTEX")),
     Evil("null for the list", _payload(None)),
     Evil("an object for the list", _payload({})),
     Evil("a list of lists", _payload([[1], [2]])),

@@ -144,7 +144,8 @@ class Paging:
     """Walk through the pages of a list, without IO: send `call`, hand its answer to `take`, until it is None.
 
     The end is a page shorter than `per_page`, the refusal StemNoResults, or a page that holds nothing new
-    (the answer's own `page` and `total` are vague). An object that two pages hold is given once.
+    (the answer's own `page` and `total` are vague). An object that two pages hold is given once; two that differ and
+    have one id are both given.
 
     :param call: of get_clients or get_client_sites; its `page` is where to begin.
     """
@@ -152,7 +153,7 @@ class Paging:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._ended = False
-        self._seen: set[str] = set()
+        self._seen: dict[str, dict[str, Any]] = {}
 
     @property
     def call(self) -> Call | None:
@@ -164,11 +165,11 @@ class Paging:
 
         :raises MalformedAnswerError: the list goes on past :data:`MOST_LISTED` objects.
         """
-        new = []
+        new, before = [], len(self._seen)
         for item in page:
             key = str(item.get("id"))
-            if key not in self._seen:
-                self._seen.add(key)
+            if self._seen.get(key) != item:
+                self._seen[key] = item
                 new.append(item)
         if len(self._seen) > MOST_LISTED:
             raise MalformedAnswerError(
@@ -179,6 +180,6 @@ class Paging:
             int(str(arguments.get(name, default)))
             for name, default in (("page", 1), ("per_page", DEFAULT_PER_PAGE))
         )
-        self._ended = not new or len(page) < per_page
+        self._ended = len(self._seen) == before or len(page) < per_page
         self._call = self._call.endpoint.request(**{**arguments, "page": number + 1})
         return new

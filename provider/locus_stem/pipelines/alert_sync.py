@@ -33,7 +33,7 @@ from locus_stem.tables.alerts import (
 from locus_stem.tables.counts import LoadCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from locus_stem.api.answer import Answer
     from locus_stem.pipelines.slot import Turn
@@ -115,6 +115,8 @@ class _Sync:
         self.progress = f"locus_alert_sync.reread.{run}"
         self.ahead: timedelta | None = None
         self.seen: set[int] = set()
+        #: An object without a usable id, or a second one with another's, may be any alert that seems absent.
+        self.tells_absence = True
         #: Every change before this is loaded, and whether this turn has moved it.
         self.read_to: datetime | None = None
         self.moved = False
@@ -180,6 +182,9 @@ class _Sync:
             return None
         if begin is None:
             return Check(looked_at, {})
+        if not self.tells_absence:
+            log.warning("Alerts were answered without an id of their own: none counts as absent by this look")
+            return Check(looked_at, {})
         return Check(looked_at, {one: updated for one, updated in known.open.items() if one not in self.seen})
 
     # -- requests
@@ -215,6 +220,9 @@ class _Sync:
         states, unreadable = read_states(answer.payload, answer.asked_at)
         self.seen.update(state.alert_id for state in states)
         self.seen.update(unreadable)
+        rows: dict[int, Mapping[str, Any]] = {}
+        differ = any(rows.setdefault(state.alert_id, state.row) != state.row for state in states)
+        self.tells_absence &= 0 not in unreadable and not differ and rows.keys().isdisjoint(unreadable)
         self.result.unreadable += len(unreadable)
         return states
 

@@ -65,10 +65,11 @@ class Streams:
 
         The answer is whole up to its last row at least, whichever way the API has shifted the end; what it lacks
         after that waits for the next run. Rows that don't end at a multiple of the resolution, to which the reference
-        rounds, are no intervals of it: they are left out and counted.
+        rounds, are no intervals of it: they are left out and counted, if the rest has a row for their interval.
 
         :return: besides the rows ``end``, up to where the answer is whole, and ``off_grid``, rows left out.
-        :raises UnfitAnswerError: a stream or row is not an object, has no readable times, or holds no finite number.
+        :raises UnfitAnswerError: a stream or row is not an object, has no readable times, or holds no finite number;
+            a stream that was asked for is lacking where another has no known name; rows off the grid stand alone.
         """
         step = int(request.granularity) * 1_000_000
         first, last, far = micros(request.slice.start), micros(end), FAR_ELSE // timedelta(microseconds=1)
@@ -80,6 +81,7 @@ class Streams:
         off_grid = 0
         for stream_type, rows in _streams(payload, request):
             kept: dict[int, tuple[int, float | None]] = {}
+            beside: set[int] = set()
             repeated = 0
             for row in rows:
                 if not isinstance(row, dict):
@@ -93,11 +95,14 @@ class Streams:
                     )
                 if ended % step:
                     off_grid += 1
+                    beside.add(ended - ended % step + step)
                     continue
                 whole = max(whole, ended)
                 if first < ended <= last:
                     repeated += ended in kept
                     kept[ended] = lead, number(row.get(VALUE), VALUE)
+            if any(first < ended <= last for ended in beside - kept.keys()):
+                raise UnfitAnswerError(f"rows of {stream_type} end off the grid of {request.granularity} s")
             if repeated:
                 log.warning(
                     "%s: %d row(s) of %s came twice; the last was kept", request.title, repeated, stream_type
@@ -125,14 +130,21 @@ class Streams:
 def _streams(payload: Sequence[Any], request: DataRequest) -> Iterable[tuple[str, Sequence[Any]]]:
     """Give the streams that were asked for; one that the answer lacks has no rows."""
     found: dict[str, Sequence[Any]] = {}
+    nameless: list[Any] = []
     for stream in payload:
         name, rows = stream.get("stream_type"), stream.get("streams")
         if not isinstance(rows, list):
             raise UnfitAnswerError(f"the stream {shown(name, 40)!r} has no list of rows")
         if name not in request.group.fields:
             log.warning("%s: the stream %s was not asked for and is left out", request.title, shown(name, 40))
+            nameless += [] if name in STREAM_TYPES else [name]
             continue
         found[name] = [*found.get(name, ()), *rows]
+    lacking = [name for name in request.group.fields if name not in found]
+    if nameless and lacking:  # it may be one of them
+        raise UnfitAnswerError(
+            f"{', '.join(lacking)} is lacking, and the answer has a stream {shown(nameless[0], 40)!r}"
+        )
     return found.items()
 
 

@@ -22,7 +22,7 @@ from locus_stem.tables.objects import is_whole, load_objects
 from locus_stem.tables.schemas import snake_case
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
     from locus_stem.api.endpoint import Call
@@ -73,7 +73,7 @@ def refresh_sites(lake: Lake, today: date, turn: Turn) -> tuple[int, dict[str, L
     fetches = last_fetches(lake, SITES)
     known = {client: fetches.get(("client", client)) for client in sorted(listed)}
     due = [client for client, fetch in known.items() if not fetch or fetch.skipped or fetch.day < today]
-    objects: list[dict[str, Any]] = []
+    found: dict[str, list[dict[str, Any]]] = {}
     refused: dict[str, str] = {}
     failing: dict[str, RetriableError] = {}
     done: list[str] = []
@@ -83,7 +83,7 @@ def refresh_sites(lake: Lake, today: date, turn: Turn) -> tuple[int, dict[str, L
                 break
             try:
                 call = StemEndpoints.get_client_sites.request(client_id=client)
-                objects += [_of_client(client, one) for one in _pages(call, turn, PATIENCE)]
+                found[client] = [_of_client(client, one) for one in _pages(call, turn, PATIENCE)]
             except RetriableError as error:
                 log.warning("client %s: its sites are not to be had: %s", client, error)
                 failing[client] = error
@@ -102,7 +102,7 @@ def refresh_sites(lake: Lake, today: date, turn: Turn) -> tuple[int, dict[str, L
         refused |= {client: f"no usable answer: {error}" for client, error in failing.items()}
         done += failing
     finally:
-        loaded = _load_sites(lake, objects, [client for client in done if client not in refused], today)
+        loaded = _load_sites(lake, {client: found[client] for client in done if client in found}, today)
         fetched = [Fetch("client", client, today, refused.get(client)) for client in done]
         counts = summed(counts, loaded, {COVERAGE: record_fetches(lake, SITES, fetched)} if fetched else {})
     if refused and len(refused) == len(listed):
@@ -165,21 +165,18 @@ def _refresh_clients(lake: Lake, today: date, turn: Turn) -> dict[str, LoadCount
 
 
 def _load_sites(
-    lake: Lake, objects: list[dict[str, Any]], clients: Iterable[str], today: date
+    lake: Lake, of_client: Mapping[str, Sequence[Mapping[str, Any]]], today: date
 ) -> dict[str, LoadCounts]:
     """Load the sites of clients whose list has ended, and mark those of their sites that it lacks, if it can tell."""
-    asked = set(clients)
-    if not asked:
+    if not of_client:
         return {}
+    objects = [one for mine in of_client.values() for one in mine]
     counts = load_objects(lake, SITES, objects, complete=False, today=today)
-    of_client: dict[str, list[dict[str, Any]]] = {client: [] for client in asked}
-    for one in objects:
-        of_client[one["client_id"]].append(one)
     whole = {client for client, mine in of_client.items() if is_whole(SITES, mine)}
     rows = lake.read(SITES, ["site_id", "client_id"]).to_pylist()
     known = {row["site_id"] for row in rows if row["client_id"] in whole}
     marked = _mark(lake, SITES, "site", _ids(objects), known, today)
-    log.info("%s: %d listed of %d client(s), %s", SITES, len(objects), len(asked), counts)
+    log.info("%s: %d listed of %d client(s), %s", SITES, len(objects), len(of_client), counts)
     return {SITES: counts, COVERAGE: marked}
 
 

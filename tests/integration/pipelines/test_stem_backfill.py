@@ -358,6 +358,30 @@ def test_lists_whose_ids_cannot_be_told_take_no_site_away(storage, monkeypatch, 
     assert {key: value for key, value in storage.rows().items() if key[0] in theirs} == before
 
 
+def test_a_listed_client_under_another_s_id_takes_nothing_away(storage, monkeypatch, caplog):
+    storage = storage(sites=6)
+    storage.run()
+    forget_listings(storage)
+    application = storage.server.application
+    plain = application.reply
+
+    def reply(request, served, fault):
+        made = plain(request, served, fault)
+        if not request.path.endswith("/clients"):
+            return made
+        body = json.loads(made.body)
+        first, *_, last = body["clients"]
+        last["id"] = first["id"]
+        return replace(made, body=json.dumps(body).encode())
+
+    monkeypatch.setattr(application, "reply", reply)
+    asked = len(storage.data_requests())
+    storage.run()
+    assert {ids(served) for served in storage.data_requests()[asked:]} >= set(storage.fleet.stem.site_ids)
+    assert "answered twice" in caplog.text
+    assert "no longer listed" not in caplog.text
+
+
 def test_lists_are_asked_for_once_a_day(storage):
     storage = storage()
     storage.plan()

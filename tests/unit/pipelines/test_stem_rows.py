@@ -54,10 +54,10 @@ def test_rows_that_end_after_the_start_and_up_to_the_end_are_kept_with_the_date_
 
 
 def test_each_stream_is_a_series_of_its_own_and_one_that_is_lacking_has_no_rows(caplog):
-    asked = request("MONITOR", "CONVERTER", "INTERVAL_REVENUE")
-    rows, _ = read(
-        stream(row(15)), stream(row(15, -2), name="CONVERTER"), stream(row(15), name="SOLAR"), asked=asked
-    )
+    both = stream(row(15)), stream(row(15, -2), name="CONVERTER")
+    rows, _ = read(*both, asked=request("MONITOR", "CONVERTER", "INTERVAL_REVENUE"))
+    others = stream(row(15), name="SOLAR"), stream(row(15), name="INTERVAL_REVENUE")
+    assert read(*both, *others, asked=request("MONITOR", "CONVERTER"))[0] == rows
     assert [(item["entity_id"], item["kw_total_avg"]) for item in rows] == [
         (series_number(4, "MONITOR"), 1.5), (series_number(4, "CONVERTER"), -2.0),
     ]  # fmt: skip
@@ -71,9 +71,9 @@ def test_a_row_that_comes_twice_counts_once_the_last_wins(caplog):
 
 
 def test_rows_that_end_off_the_grid_are_left_out_and_counted():
-    rows, remarks = read(stream(row(15), row(20), row(31)))
-    assert len(rows) == 1
-    assert remarks["off_grid"] == 2
+    rows, remarks = read(stream(row(15), row(20), row(30), row(31), row(45), row(181)))
+    assert [item["ts"] for item in rows] == [START + timedelta(minutes=minutes) for minutes in (0, 15, 30)]
+    assert remarks["off_grid"] == 3
 
 
 def test_times_without_a_zone_are_utc_and_others_are_converted():
@@ -104,6 +104,10 @@ def test_no_interval_is_whole_that_was_open_when_it_was_asked_for():
     ("answer", "words"),
     [
         ({"stream_type": "MONITOR"}, "no list of rows"),
+        (stream(row(15), name=None), "MONITOR is lacking"),
+        (stream(row(15), name="MONITORS"), "MONITOR is lacking"),
+        (stream(row(15), name=["MONITOR"]), "MONITOR is lacking"),
+        (stream(row(15), row(31)), "off the grid"),
         (stream("x"), "not an object"),
         (stream(row(15, end_datetime="soon")), "end_datetime is not readable"),
         (stream(row(15, start_datetime=None)), "start_datetime is not readable"),

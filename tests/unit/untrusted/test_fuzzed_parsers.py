@@ -446,15 +446,18 @@ def _sendable(group):
 
 @fuzzed
 @given(pages=st.lists(mutated([{"id": "a"}, {"id": "b"}, {"id": 3}]), max_size=5))
-def test_pages_give_each_id_once(pages):
+def test_pages_give_each_object_once_and_each_id_again_only_where_it_differs(pages):
     paging = Paging(StemEndpoints.get_clients.request(per_page=1))
-    given_out = []
+    answered, given_out = {}, {}
     for page in pages:
         objects = [one for one in page if isinstance(one, dict)] if isinstance(page, list) else []
         if paging.call is None:
             break
-        given_out += [str(one.get("id")) for one in paging.take(objects)]
-    assert len(given_out) == len(set(given_out))
+        answered |= {str(one.get("id")): one for one in objects}
+        for one in paging.take(objects):
+            assert given_out.get(str(one.get("id"))) != one
+            given_out[str(one.get("id"))] = one
+    assert given_out == answered
 
 
 @fuzzed
