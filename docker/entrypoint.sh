@@ -121,8 +121,19 @@ need() {
     [[ -n "${!1:-}" ]] || refuse "$1 is not given: set it, or ${1}_FILE to a file that holds it"
 }
 
+# The API server's address for the other parts: all that it has lies below the path of the one that browsers use.
+address_api_server() {
+    local path="${AIRFLOW__API__BASE_URL:-}"
+    path="${path#*://}/"
+    path="/${path#*/}"
+    while [[ "${path}" == */ ]]; do path="${path%/}"; done
+    API_SERVER="${API_SERVER:-http://localhost:8080}${path}"
+    export AIRFLOW__CORE__EXECUTION_API_SERVER_URL="${AIRFLOW__CORE__EXECUTION_API_SERVER_URL:-${API_SERVER}/execution/}"
+}
+
 prepare() {
     take_files
+    address_api_server
     # Parts that made keys of their own would not understand each other.
     need AIRFLOW__CORE__FERNET_KEY
     need AIRFLOW__API_AUTH__JWT_SECRET
@@ -191,8 +202,8 @@ answers() { curl --fail --silent --show-error --max-time 10 --output /dev/null "
 
 # Whether the API server has heard a part's heartbeat of late.
 beats() {
-    curl --fail --silent --show-error --max-time 10 \
-        "${AIRFLOW__CORE__EXECUTION_API_SERVER_URL%/execution/}/api/v2/monitor/health" |
+    address_api_server
+    curl --fail --silent --show-error --max-time 10 "${API_SERVER}/api/v2/monitor/health" |
         python -c 'import json, sys; sys.exit(json.load(sys.stdin)[sys.argv[1]]["status"] != "healthy")' "$1"
 }
 

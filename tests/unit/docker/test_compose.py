@@ -165,6 +165,7 @@ def test_postgres_and_redis_see_no_secret_but_their_own():
 
 
 def test_no_secret_can_be_committed():
+    assert "docker/.env" in (ROOT / ".gitignore").read_text().split("\n")
     ignored = (compose.DOCKER / "secrets" / ".gitignore").read_text().split("\n")
     assert ("*" in ignored, [line for line in ignored if line.startswith("!")]) == (True, ["!.gitignore"])
 

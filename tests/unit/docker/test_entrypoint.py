@@ -209,6 +209,22 @@ def test_it_becomes_the_part_with_whole_addresses_and_only_the_secrets_of_airflo
 
 
 @pytest.mark.parametrize(
+    ("browsers", "path"),
+    [
+        ("http://localhost:8080", ""),
+        ("https://airflow.example.com/", ""),
+        ("https://example.com/data/airflow/", "/data/airflow"),
+    ],
+)
+def test_parts_reach_the_api_server_below_the_path_at_which_browsers_do(container, variables, browsers, path):
+    assert container.run("scheduler", **variables | {"AIRFLOW__API__BASE_URL": browsers}).returncode == 0
+    (call,) = container.called()
+    assert (
+        call["env"]["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == f"http://api-server:8080{path}/execution/"
+    )
+
+
+@pytest.mark.parametrize(
     ("part", "service"), [("api-server", "database"), ("worker", "broker"), ("init", "database")]
 )
 def test_it_waits_for_a_bounded_time_and_says_for_what(container, variables, part, service):
