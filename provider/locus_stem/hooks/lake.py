@@ -102,9 +102,16 @@ def _s3(address: LakeAddress, connection: Connection, label: str) -> Store:
         raise LakeError(f"lake {address.uri}: {label} can't have another signature_version than S3's own, v4")
     s3 = (fields.botocore_config and getattr(fields.botocore_config, "s3", None)) or {}
     allow_http = fields.extra_config.get("allow_http")
+
+    def session() -> Any:
+        try:
+            return hook.get_session(region_name=fields.region_name)
+        except AirflowException as error:
+            raise LakeError(f"lake {address.uri}: {label} can't be used: {error}") from error
+
     return S3Store(
         address,
-        lambda: hook.get_session(region_name=fields.region_name),
+        session,
         label=label,
         region=fields.region_name,
         endpoint=fields.get_service_endpoint_url("s3"),

@@ -8,6 +8,7 @@ here.
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import mask_secret
@@ -17,6 +18,8 @@ from locus_stem.api.spellings import spellings, without
 from locus_stem.api.transport import environment_proxy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from locus_stem.api.credentials import LocusCredentials, StemCredentials
 
 __all__ = ["mask", "mask_async", "secrets_of"]
@@ -27,6 +30,8 @@ WORDY = tuple(f"httpcore.{name}" for name in ("connection", "http11", "http2", "
 TELLING = ("httpx", "urllib3.connectionpool", "urllib3.util.retry")
 #: Shorter ones would be found in every word; Airflow masks none of them either.
 SHORTEST = 5
+
+_adding = threading.Lock()
 
 
 def _event(record: logging.LogRecord) -> bool:
@@ -40,7 +45,12 @@ class _Scrubbing(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self.spelled: set[str] = set()
+        self.spelled: frozenset[str] = frozenset()
+
+    def add(self, spelled: Iterable[str]) -> None:
+        """Take these out too; never in place, since other threads' records are being looked through."""
+        with _adding:
+            self.spelled |= {one for one in spelled if len(one) >= SHORTEST}
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = record.getMessage()
@@ -57,7 +67,7 @@ _scrubbing = _Scrubbing()
 def mask(*secrets: str | None) -> None:
     """Keep secrets out of every log of this task from here on, and out of what libraries log in this process."""
     if spelled := spellings(secrets):
-        _scrubbing.spelled.update(one for one in spelled if len(one) >= SHORTEST)
+        _scrubbing.add(spelled)
         for name in TELLING:
             logging.getLogger(name).addFilter(_scrubbing)
         for name in WORDY:

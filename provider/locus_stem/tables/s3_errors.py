@@ -99,10 +99,12 @@ def _translated(address: LakeAddress, label: str, action: str) -> Iterator[None]
             f"lake {address.uri}: what answers at the endpoint doesn't speak S3's language ({error}); check "
             "that address"
         ) from error
-    except (BotoCoreError, ValueError) as error:
-        if isinstance(error, LakeError):
-            raise
-        raise LakeError(f"lake {address.uri}: {label} can't be used: {error}") from error
+    except (LakeError, LakeUnavailableError):
+        raise
+    except (BotoCoreError, ValueError, LookupError, NotImplementedError, FileNotFoundError) as error:
+        # a connection's setting that is lacking is a KeyError, a web identity's token that is, no file
+        said = f"{type(error).__name__} {error}" if isinstance(error, LookupError) else error
+        raise LakeError(f"lake {address.uri}: {label} can't be used: {said}") from error
 
 
 def refuse_other_region(address: LakeAddress, region: str) -> Callable[..., None]:

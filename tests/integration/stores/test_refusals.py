@@ -35,6 +35,12 @@ from support.object_store import REGION
 ALL = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
 EXAMPLES = Path(__file__).parents[3] / "provider" / "docs" / "examples"
 
+WEB_IDENTITY = {
+    "assume_role_method": "assume_role_with_web_identity",
+    "assume_role_with_web_identity_federation": "file",
+    "assume_role_with_web_identity_token_file": "/nowhere",
+}
+
 
 def deny(action):
     return {"Effect": "Deny", "Action": action, "Resource": "*"}
@@ -166,6 +172,18 @@ def test_no_keys_at_all_is_said_with_what_to_set(nothing_known):
         ({"conn_type": "http"}, "connection 'aws_default' is of type 'http'; type 'aws' is needed"),
         ({"extra": {"verify": False}}, "certificates are checked"),
         ({"extra": {"role_arn": "arn:x", "assume_role_method": "wish"}}, "assume_role_method='wish'"),
+        (
+            {"extra": {"role_arn": "arn:x", "assume_role_method": "assume_role_with_saml"}},
+            "assume_role_with_saml",
+        ),
+        (
+            {"extra": {"role_arn": "arn:aws:iam::1:role/x", **WEB_IDENTITY}},
+            "No such file or directory: '/nowhere'",
+        ),
+        (
+            {"extra": {"role_arn": "arn:x", **WEB_IDENTITY, "assume_role_with_web_identity_federation": "x"}},
+            "federation",
+        ),
         ({"extra": {"config_kwargs": {"signature_version": "unsigned"}}}, "signature_version"),
         ({"extra": {"profile_name": "nobody"}}, "nobody"),
         ({"extra": {"endpoint_url": "http://10.0.0.1:9000"}}, "has no TLS"),
