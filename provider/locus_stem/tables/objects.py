@@ -117,22 +117,23 @@ def load_data_available(
 
     :param answers: base fields as answered, by (entity_type, entity_id); base fields without aggregations
         have no short name and give no row
-    :returns: rows of short names that are no longer there are deleted and counted as withdrawn
+    :returns: rows of short names that are no longer there are deleted and counted as withdrawn; not where the answer
+        has an aggregation without a short name, since it may be any that is lacking
     """
     if not answers:
         return LoadCounts()
     spec = SPECS["locus_data_available"]
-    rows = [
-        row
-        for (entity_type, entity_id), base_fields in answers.items()
-        for row in _fields(entity_type, entity_id, base_fields)
-    ]
+    rows: list[Mapping[str, Any]] = []
+    asked: dict[tuple[str, bool], list[int]] = {}
+    for (entity_type, entity_id), base_fields in sorted(answers.items()):
+        fields = list(_fields(entity_type, entity_id, base_fields))
+        asked.setdefault((entity_type, None not in fields), []).append(entity_id)
+        rows += [field for field in fields if field is not None]
     found = _last_of_each(spec, rows)
     found.say_what_is_left_out(spec)
     given = table_of(spec, found.rows, spec.schema())
     total = LoadCounts()
-    for entity_type in sorted({kind for kind, _ in answers}):
-        ids = sorted(entity_id for kind, entity_id in answers if kind == entity_type)
+    for (entity_type, is_whole), ids in asked.items():
         for low in range(0, len(ids), IN_LIST):
             some = ids[low : low + IN_LIST]
             mine = pc.and_(
@@ -140,7 +141,7 @@ def load_data_available(
                 pc.is_in(given.column("entity_id"), pa.array(some, pa.int64())),
             )
             among: list[Filter] = [("entity_type", "=", entity_type), ("entity_id", "in", some)]
-            total += upsert(lake, spec.name, given.filter(mine), among=among, delete_others=True)
+            total += upsert(lake, spec.name, given.filter(mine), among=among, delete_others=is_whole)
     return total
 
 
@@ -164,23 +165,26 @@ def object_row(spec: TableSpec, one: Mapping[str, Any]) -> dict[str, Any]:
 
 def _fields(
     entity_type: str, entity_id: int, base_fields: Sequence[Mapping[str, Any]]
-) -> Iterable[dict[str, Any]]:
+) -> Iterable[dict[str, Any] | None]:
+    """Give a row an aggregation, None for what can't be one."""
     every = (row for base_field in base_fields for row in _aggregations(entity_type, entity_id, base_field))
     yield from islice(every, MOST_FIELDS)
     if next(every, None) is not None:
         log.warning("%s %d: of more than %d fields the first are kept", entity_type, entity_id, MOST_FIELDS)
+        yield None
 
 
 def _aggregations(
     entity_type: str, entity_id: int, base_field: Mapping[str, Any]
-) -> Iterable[dict[str, Any]]:
+) -> Iterable[dict[str, Any] | None]:
     aggregations, parameters = base_field.get("aggregations"), base_field.get("fieldParameters")
-    for aggregation in aggregations if isinstance(aggregations, list) else ():
+    if not isinstance(aggregations, list):
+        aggregations = [] if aggregations is None else [aggregations]
+    for aggregation in aggregations:
         name = aggregation.get("shortName") if isinstance(aggregation, dict) else aggregation
-        if name is None:
-            continue
         if not isinstance(aggregation, dict) or not is_short_name(name):
             log.warning("%s %d: %s is no short name and is left out", entity_type, entity_id, shown(name))
+            yield None
             continue
         yield {
             "entity_type": entity_type,

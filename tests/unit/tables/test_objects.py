@@ -152,6 +152,29 @@ def test_an_entity_s_available_fields_are_replaced_and_others_stay(bench):
     assert available(bench, {}) == (0, 0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    "aggregations",
+    [
+        [{"aggregation": "avg"}],
+        [{"shortName": None}],
+        [{"shortName": "W avg"}],
+        [{"shortName": ["W_avg"]}],
+        ["W_avg"],
+        [None],
+        "W_avg",
+        {},
+    ],
+    ids=str,
+)
+def test_a_field_whose_name_cannot_be_read_takes_none_away(bench, caplog, aggregations):
+    known = {("site", 1): [BASE_FIELD], ("site", 2): [BASE_FIELD]}
+    available(bench, known)
+    spoiled = {**BASE_FIELD, "aggregations": aggregations}
+    assert available(bench, {("site", 1): [spoiled], ("site", 2): []}) == (0, 0, 0, 2)
+    assert "is no short name" in caplog.text
+    assert held(bench, "locus_data_available", "entity_id", "short_name") == {(1, "W_avg"), (1, "W_max")}
+
+
 def test_fields_without_parameters_have_none(bench):
     plain = {name: value for name, value in BASE_FIELD.items() if name != "fieldParameters"}
     available(bench, {("site", 1): [plain]})
