@@ -16,7 +16,9 @@ import subprocess
 import sys
 import tempfile
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -41,8 +43,8 @@ NEVER_AGAIN = re.compile(
     r"secrets|_model\.py|test_(load_order|racing_writers|concurrent_loads|overlapping_runs)\.py"
 )
 
-#: Secrets that a process of the suite may have masked.
-MOST_MASKS = 500
+#: Spellings of secrets that a process of the suite may have masked when a test begins.
+MOST_MASKS = 100
 
 settings.register_profile(
     "suite",
@@ -99,10 +101,25 @@ def pytest_addoption(parser):
     )
 
 
+class _CompiledLate:
+    """A pattern that is compiled when it is first used."""
+
+    def __init__(self, pattern):
+        self._pattern = pattern
+
+    @cached_property
+    def sub(self):
+        return re.compile(self._pattern).sub
+
+
 @pytest.fixture(autouse=True)
-def few_masks():
-    """Forget masked secrets once a process has met many: Airflow compiles them all anew for each that comes."""
+def quick_masks():
+    """Save what Airflow's masking takes most of a suite's time for.
+
+    It compiles one pattern of all secrets anew for each spelling that comes, and forgets none.
+    """
+    if masker := sys.modules.get("airflow.sdk._shared.secrets_masker.secrets_masker"):
+        masker.re = SimpleNamespace(compile=_CompiledLate, escape=re.escape, sub=re.sub)
     yield
-    module = sys.modules.get("airflow.sdk._shared.secrets_masker")
-    if module is not None and len(module._secrets_masker().patterns) > MOST_MASKS:
-        module._secrets_masker().reset_masker()
+    if masker and len(masker._secrets_masker().patterns) > MOST_MASKS:
+        masker._secrets_masker().reset_masker()

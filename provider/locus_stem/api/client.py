@@ -16,7 +16,12 @@ from locus_stem.api.errors import StemNoResults
 from locus_stem.api.locus import LocusEndpoints
 from locus_stem.api.session import LOSSES, Link, Options, Session, StoppedError
 from locus_stem.api.stem import Paging, StemEndpoints
-from locus_stem.api.transport import KEEPALIVE, DeadlineTransport, environment_proxy
+from locus_stem.api.transport import (
+    KEEPALIVE,
+    DeadlineTransport,
+    environment_proxy,
+    trusted_authorities,
+)
 from locus_stem.api.wire import Exclusive, Flow, Lost, RawAnswer, Request, Send, Tell, Wait
 
 if TYPE_CHECKING:
@@ -167,6 +172,7 @@ class _AsyncClient(Generic[C]):
     ) -> None:
         self._session = Session.of(credentials, **options)
         self._transport = transport or httpx.AsyncHTTPTransport(
+            verify=trusted_authorities(),
             limits=httpx.Limits(max_keepalive_connections=1, keepalive_expiry=KEEPALIVE),
             proxy=_httpx_proxy(environment_proxy(self._session.base)),
         )
