@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
@@ -87,9 +88,15 @@ def partner_of(credentials: LocusCredentials) -> int:
 
 
 def _undefined(conn_id: str, conn_type: str) -> ConfigurationError:
+    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+    if os.environ.get(variable):  # Airflow 3.1 goes on as if it weren't there, and says why in the log alone
+        return ConfigurationError(
+            f"connection {conn_id!r}: Airflow can't read {variable}; it must hold a URI, or an object in JSON whose "
+            f"conn_type is {conn_type!r} and whose extra is an object"
+        )
     return ConfigurationError(
         f"connection {conn_id!r} is not defined: add it under Admin > Connections with the type {conn_type!r}, "
-        f"or as AIRFLOW_CONN_{conn_id.upper()}"
+        f"or as {variable}"
     )
 
 

@@ -7,6 +7,7 @@ from airflow.providers.common.compat.sdk import Connection
 
 from locus_stem.api.errors import ConfigurationError
 from locus_stem.hooks.connection import locus_credentials, stem_credentials
+from locus_stem.hooks.locus import LocusHook
 
 OAUTH = {"client_id": "id", "client_secret": "hush", "partner_id": 7}
 
@@ -83,3 +84,11 @@ def test_stem_needs_its_api_key_in_the_password_field():
     credentials = stem_credentials(Connection(conn_id="battery", conn_type="stem", password="key"))
     assert credentials.host == "https://app.stem.com"
     assert "key" not in repr(credentials).replace("api_key", "")
+
+
+@pytest.mark.parametrize("text", ["{", '{"conn_type": "locus", "extra": "hush-hush'])
+def test_a_variable_that_airflow_cannot_read_is_named_and_not_called_undefined(monkeypatch, text):
+    monkeypatch.setenv("AIRFLOW_CONN_PLANT", text)
+    with pytest.raises(ConfigurationError, match="can't read AIRFLOW_CONN_PLANT") as caught:
+        LocusHook("plant").credentials  # noqa: B018
+    assert "hush" not in str(caught.value)
