@@ -85,7 +85,7 @@ class AirflowRest:
         while time.monotonic() < deadline:
             if any(dag["dag_id"] == dag_id for dag in self.api("GET", "/dags", limit=100)["dags"]):
                 return
-            time.sleep(0.5)
+            time.sleep(1)
         raise RuntimeError(f"DAG {dag_id} did not appear: {self.api('GET', '/importErrors')}")
 
     def unpause(self, dag_id: str) -> None:
@@ -114,7 +114,7 @@ class AirflowRest:
             answer = self._poll(f"/dags/{dag_id}/dagRuns/{run_id}")
             if answer is not None and answer["state"] in FINISHED:
                 return str(answer["state"])
-            time.sleep(0.5)
+            time.sleep(1)
         raise RuntimeError(f"{dag_id} {run_id} has not ended within {within:.0f} s:\n{self.log_tail()}")
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
