@@ -20,7 +20,7 @@ help:
 	@echo "make test             every test"
 	@echo "make test-cluster     the cluster of docker/ as processes: Celery, Redis, Postgres, an S3 lake (about five minutes)"
 	@echo "Longer ones, which write their results into the documentation:"
-	@echo "make test-faults      every fault of the APIs at two rates in every pipeline (about 25 minutes)"
+	@echo "make test-faults      every fault of the APIs at two rates in every pipeline (about ten minutes)"
 	@echo "make test-kills       SIGKILL of every task and part of an Airflow, outages, a full lake (about half an hour)"
 	@echo "make test-concurrent  a year's backfill and all else at once (about 20 minutes)"
 	@echo "make test-untrusted   every hostile answer at every place, and the parsers fuzzed (hours)"
