@@ -33,7 +33,7 @@ from locus_stem.tables.alerts import (
 from locus_stem.tables.counts import LoadCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from locus_stem.api.answer import Answer
     from locus_stem.pipelines.slot import Turn
@@ -115,8 +115,10 @@ class _Sync:
         self.progress = f"locus_alert_sync.reread.{run}"
         self.ahead: timedelta | None = None
         self.seen: set[int] = set()
-        #: An object without a usable id, or a second one with another's, may be any alert that seems absent.
+        #: An object without a usable id may be any alert that seems absent, one of several that differ and have one id
+        #: the alert that was as new.
         self.tells_absence = True
+        self.doubled: set[datetime] = set()
         #: Every change before this is loaded, and whether this turn has moved it.
         self.read_to: datetime | None = None
         self.moved = False
@@ -183,9 +185,10 @@ class _Sync:
         if begin is None:
             return Check(looked_at, {})
         if not self.tells_absence:
-            log.warning("Alerts were answered without an id of their own: none counts as absent by this look")
+            log.warning("Alerts were answered without a usable id: none counts as absent by this look")
             return Check(looked_at, {})
-        return Check(looked_at, {one: updated for one, updated in known.open.items() if one not in self.seen})
+        absent = {one: updated for one, updated in known.open.items() if one not in self.seen}
+        return Check(looked_at, {one: at for one, at in absent.items() if at not in self.doubled})
 
     # -- requests
 
@@ -220,9 +223,11 @@ class _Sync:
         states, unreadable = read_states(answer.payload, answer.asked_at)
         self.seen.update(state.alert_id for state in states)
         self.seen.update(unreadable)
-        rows: dict[int, Mapping[str, Any]] = {}
-        differ = any(rows.setdefault(state.alert_id, state.row) != state.row for state in states)
-        self.tells_absence &= 0 not in unreadable and not differ and rows.keys().isdisjoint(unreadable)
+        first: dict[int, State] = {}
+        for state in states:
+            if first.setdefault(state.alert_id, state).row != state.row:
+                self.doubled |= {first[state.alert_id].updated, state.updated}
+        self.tells_absence &= 0 not in unreadable
         self.result.unreadable += len(unreadable)
         return states
 

@@ -12,13 +12,16 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from locus_stem.api.errors import RefusedError, RetriableError, StemNoResults
 from locus_stem.api.stem import Paging, StemEndpoints
 from locus_stem.pipelines.plan import NothingAllowedError
 from locus_stem.pipelines.slot import UnansweredError
 from locus_stem.tables.counts import LoadCounts, summed
 from locus_stem.tables.coverage import Fetch, last_fetches, record_fetches
-from locus_stem.tables.objects import is_whole, load_objects
+from locus_stem.tables.objects import hidden, load_objects
 from locus_stem.tables.schemas import snake_case
 
 if TYPE_CHECKING:
@@ -156,10 +159,10 @@ def _refresh_clients(lake: Lake, today: date, turn: Turn) -> dict[str, LoadCount
     if not objects:
         log.warning("%s: the API lists nothing; no site is asked", CLIENTS)
     counts = load_objects(lake, CLIENTS, objects, complete=False, today=today)
-    known = set[str]()
-    if is_whole(CLIENTS, objects):
-        known = set(lake.read(CLIENTS, ["client_id"]).column("client_id").to_pylist())
-    marked = _mark(lake, CLIENTS, "client", _ids(objects), known, today)
+    listed = _ids(objects)
+    lacking = _lacking(lake.read(CLIENTS), "client_id", listed)
+    known = set(lacking.column("client_id").to_pylist()) - hidden(CLIENTS, objects, lacking)
+    marked = _mark(lake, CLIENTS, "client", listed, known, today)
     log.info("%s: %d listed, %s", CLIENTS, len(objects), counts)
     return {CLIENTS: counts, COVERAGE: marked + record_fetches(lake, CLIENTS, [Fetch(*ACCOUNT, today)])}
 
@@ -172,12 +175,19 @@ def _load_sites(
         return {}
     objects = [one for mine in of_client.values() for one in mine]
     counts = load_objects(lake, SITES, objects, complete=False, today=today)
-    whole = {client for client, mine in of_client.items() if is_whole(SITES, mine)}
-    rows = lake.read(SITES, ["site_id", "client_id"]).to_pylist()
-    known = {row["site_id"] for row in rows if row["client_id"] in whole}
-    marked = _mark(lake, SITES, "site", _ids(objects), known, today)
+    listed = _ids(objects)
+    rows, known = lake.read(SITES), set[str]()
+    for client, mine in of_client.items():
+        theirs = rows.filter(pc.equal(rows.column("client_id"), client))
+        lacking = _lacking(theirs, "site_id", listed)
+        known |= set(lacking.column("site_id").to_pylist()) - hidden(SITES, mine, lacking)
+    marked = _mark(lake, SITES, "site", listed, known, today)
     log.info("%s: %d listed of %d client(s), %s", SITES, len(objects), len(of_client), counts)
     return {SITES: counts, COVERAGE: marked}
+
+
+def _lacking(rows: pa.Table, key: str, listed: set[str]) -> pa.Table:
+    return rows.filter(pc.invert(pc.is_in(rows.column(key), pa.array(listed, pa.string()))))
 
 
 def _mark(lake: Lake, table: str, kind: str, listed: set[str], known: set[str], today: date) -> LoadCounts:

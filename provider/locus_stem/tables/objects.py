@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from locus_stem.tables.lake import Lake
     from locus_stem.tables.sql import Filter
 
-__all__ = ["is_whole", "load_data_available", "load_objects", "object_row"]
+__all__ = ["hidden", "load_data_available", "load_objects", "object_row"]
 
 log = logging.getLogger(__name__)
 REMOVED = "removed_on"
@@ -40,15 +40,20 @@ MOST_FIELDS = 1000
 
 
 class _Distinct(NamedTuple):
-    """One row a key, the last; rows without a usable key; keys that came again, and whether with another row."""
+    """One row a key, the last; rows without a usable key; keys that came again; the rows of one key that differ."""
 
     rows: list[Mapping[str, Any]]
     useless: list[Mapping[str, Any]]
     twice: list[tuple[Any, ...]]
-    differs: bool
+    doubled: list[Mapping[str, Any]]
 
-    def is_whole(self) -> bool:
-        return not self.useless and not self.differs
+    def may_be(self, spec: TableSpec, known: pa.Table) -> set[Any]:
+        if self.useless:
+            return set(known.column(spec.key[0]).to_pylist())
+        if not self.doubled:
+            return set()
+        doubled = {_content(spec, row) for row in table_of(spec, self.doubled, known.schema).to_pylist()}
+        return {row[spec.key[0]] for row in known.to_pylist() if _content(spec, row) in doubled}
 
     def say_what_is_left_out(self, spec: TableSpec) -> None:
         if self.useless:
@@ -69,8 +74,8 @@ def load_objects(
     Field names become snake_case, ``id`` the table's key; a field that an object lacks is null.
 
     :param objects: with ``id`` or the key itself (``site_id`` for details of a site)
-    :param complete: the listing is whole: what it lacks gets ``removed_on`` = today and keeps its values; not where it
-        holds objects without a usable key, or several that differ of one, since any of them may be what is lacking
+    :param complete: the listing is whole: what it lacks, and doesn't hold under another key (:func:`hidden`), gets
+        ``removed_on`` = today and keeps its values
     :returns: objects newly removed are counted as withdrawn
     :raises MalformedAnswerError: the listing is to be whole, and none of its objects has a usable key.
     """
@@ -81,9 +86,6 @@ def load_objects(
         raise MalformedAnswerError(
             f"none of the {len(found.useless)} object(s) for the table {table} has a usable {', '.join(spec.key)}"
         )
-    if complete and not found.is_whole():
-        log.warning("%s: so nothing counts as removed by this listing", table)
-        complete = False
     known = lake.open(table)
     stored = spec.schema() if known is None else pa.schema(known.schema().to_arrow())
     given = table_of(spec, found.rows, stored)
@@ -93,6 +95,9 @@ def load_objects(
     old = lake.read(table)
     gone = old.filter(pc.invert(pc.is_in(old.column(key), given.column(key).combine_chunks())))
     newly = gone.filter(gone.column(REMOVED).is_null())
+    if doubtful := found.may_be(spec, newly):
+        _say_what_is_doubtful(table, doubtful)
+        newly = newly.filter(pc.invert(pc.is_in(newly.column(key), pa.array(doubtful, spec.columns[key]))))
     if not len(newly):
         return upsert(lake, table, given)
     removed = newly.set_column(
@@ -104,10 +109,27 @@ def load_objects(
     )
 
 
-def is_whole(table: str, objects: Iterable[Mapping[str, Any]]) -> bool:
-    """Tell whether what a listing lacks is gone: each object has a usable key, and no two that differ share one."""
+def hidden(table: str, objects: Iterable[Mapping[str, Any]], lacking: pa.Table) -> set[Any]:
+    """Tell which of the rows that a listing seems to lack it may hold nevertheless, under a key that isn't theirs.
+
+    That is any of them where an object has no usable key, and the one that an object equals apart from its key where
+    several that differ have one.
+    """
     spec = SPECS[table]
-    return _last_of_each(spec, (object_row(spec, one) for one in objects)).is_whole()
+    doubtful = _last_of_each(spec, (object_row(spec, one) for one in objects)).may_be(spec, lacking)
+    if doubtful:
+        _say_what_is_doubtful(table, doubtful)
+    return doubtful
+
+
+def _say_what_is_doubtful(table: str, keys: set[Any]) -> None:
+    log.warning("%s: %d that this listing lacks don't count as removed by it, the first of them is %s",
+                table, len(keys), shown(min(keys)))  # fmt: skip
+
+
+def _content(spec: TableSpec, row: Mapping[str, Any]) -> str:
+    return repr(sorted((name, value) for name, value in row.items()
+                       if value is not None and name not in {*spec.key, *OWN}))  # fmt: skip
 
 
 def load_data_available(
@@ -202,7 +224,7 @@ def _aggregations(
 
 def _last_of_each(spec: TableSpec, rows: Iterable[Mapping[str, Any]]) -> _Distinct:
     found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
-    useless, twice, differs = [], [], False
+    useless, twice, doubled = [], [], []
     for row in rows:
         key = tuple(_key(row.get(column), spec.columns[column]) for column in spec.key)
         if None in key:
@@ -210,9 +232,9 @@ def _last_of_each(spec: TableSpec, rows: Iterable[Mapping[str, Any]]) -> _Distin
             continue
         if key in found:
             twice.append(key)
-            differs = differs or found[key] != row
+            doubled += [] if found[key] == row else [found[key], row]
         found[key] = row
-    return _Distinct(list(found.values()), useless, twice, differs)
+    return _Distinct(list(found.values()), useless, twice, doubled)
 
 
 def _key(value: Any, kind: pa.DataType) -> Any:
