@@ -31,8 +31,6 @@ TELLING = ("httpx", "urllib3.connectionpool", "urllib3.util.retry")
 #: Shorter ones would be found in every word; Airflow masks none of them either.
 SHORTEST = 5
 
-_adding = threading.Lock()
-
 
 def _event(record: logging.LogRecord) -> bool:
     record.msg, record.args = record.getMessage().partition(" ")[0], ()
@@ -46,10 +44,11 @@ class _Scrubbing(logging.Filter):
     def __init__(self) -> None:
         super().__init__()
         self.spelled: frozenset[str] = frozenset()
+        self._adding = threading.Lock()
 
     def add(self, spelled: Iterable[str]) -> None:
         """Take these out too; never in place, since other threads' records are being looked through."""
-        with _adding:
+        with self._adding:
             self.spelled |= {one for one in spelled if len(one) >= SHORTEST}
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -137,7 +137,8 @@ def _streams(payload: Sequence[Any], request: DataRequest) -> Iterable[tuple[str
             raise UnfitAnswerError(f"the stream {shown(name, 40)!r} has no list of rows")
         if name not in request.group.fields:
             log.warning("%s: the stream %s was not asked for and is left out", request.title, shown(name, 40))
-            nameless += [] if name in STREAM_TYPES else [name]
+            if name not in STREAM_TYPES:
+                nameless.append(name)
             continue
         found[name] = [*found.get(name, ()), *rows]
     lacking = [name for name in request.group.fields if name not in found]

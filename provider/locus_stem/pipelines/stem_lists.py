@@ -12,7 +12,6 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from locus_stem.api.errors import RefusedError, RetriableError, StemNoResults
@@ -21,7 +20,7 @@ from locus_stem.pipelines.plan import NothingAllowedError
 from locus_stem.pipelines.slot import UnansweredError
 from locus_stem.tables.counts import LoadCounts, summed
 from locus_stem.tables.coverage import Fetch, last_fetches, record_fetches
-from locus_stem.tables.objects import hidden, load_objects
+from locus_stem.tables.objects import gone_from, load_objects
 from locus_stem.tables.schemas import snake_case
 
 if TYPE_CHECKING:
@@ -159,10 +158,8 @@ def _refresh_clients(lake: Lake, today: date, turn: Turn) -> dict[str, LoadCount
     if not objects:
         log.warning("%s: the API lists nothing; no site is asked", CLIENTS)
     counts = load_objects(lake, CLIENTS, objects, complete=False, today=today)
-    listed = _ids(objects)
-    lacking = _lacking(lake.read(CLIENTS), "client_id", listed)
-    known = set(lacking.column("client_id").to_pylist()) - hidden(CLIENTS, objects, lacking)
-    marked = _mark(lake, CLIENTS, "client", listed, known, today)
+    gone = gone_from(CLIENTS, objects, lake.read(CLIENTS))
+    marked = _mark(lake, CLIENTS, "client", _ids(objects), gone, today)
     log.info("%s: %d listed, %s", CLIENTS, len(objects), counts)
     return {CLIENTS: counts, COVERAGE: marked + record_fetches(lake, CLIENTS, [Fetch(*ACCOUNT, today)])}
 
@@ -175,30 +172,20 @@ def _load_sites(
         return {}
     objects = [one for mine in of_client.values() for one in mine]
     counts = load_objects(lake, SITES, objects, complete=False, today=today)
-    listed = _ids(objects)
-    rows, known = lake.read(SITES), set[str]()
+    known, gone = lake.read(SITES), set[str]()
     for client, mine in of_client.items():
-        theirs = rows.filter(pc.equal(rows.column("client_id"), client))
-        lacking = _lacking(theirs, "site_id", listed)
-        known |= set(lacking.column("site_id").to_pylist()) - hidden(SITES, mine, lacking)
-    marked = _mark(lake, SITES, "site", listed, known, today)
+        gone |= gone_from(SITES, mine, known.filter(pc.equal(known.column("client_id"), client)))
+    marked = _mark(lake, SITES, "site", _ids(objects), gone, today)
     log.info("%s: %d listed of %d client(s), %s", SITES, len(objects), len(of_client), counts)
     return {SITES: counts, COVERAGE: marked}
 
 
-def _lacking(rows: pa.Table, key: str, listed: set[str]) -> pa.Table:
-    return rows.filter(pc.invert(pc.is_in(rows.column(key), pa.array(listed, pa.string()))))
-
-
-def _mark(lake: Lake, table: str, kind: str, listed: set[str], known: set[str], today: date) -> LoadCounts:
-    """Remember which of the known are no longer listed, and which are again.
-
-    :param known: those of which the listing tells.
-    """
+def _mark(lake: Lake, table: str, kind: str, listed: set[str], gone: set[str], today: date) -> LoadCounts:
+    """Remember which are no longer listed, and which are again."""
     before = {
         entity for (of, entity), fetch in last_fetches(lake, table).items() if of == kind and fetch.skipped
     }
-    gone, back = known - listed - before, listed & before
+    gone, back = gone - listed - before, listed & before
     if gone:
         log.warning("%s: no longer listed: %s", table, ", ".join(sorted(gone)))
     marks = [Fetch(kind, entity, today, GONE) for entity in sorted(gone)]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from locus_stem.tables.lake import Lake
     from locus_stem.tables.sql import Filter
 
-__all__ = ["hidden", "load_data_available", "load_objects", "object_row"]
+__all__ = ["gone_from", "load_data_available", "load_objects", "object_row"]
 
 log = logging.getLogger(__name__)
 REMOVED = "removed_on"
@@ -47,13 +47,24 @@ class _Distinct(NamedTuple):
     twice: list[tuple[Any, ...]]
     doubled: list[Mapping[str, Any]]
 
-    def may_be(self, spec: TableSpec, known: pa.Table) -> set[Any]:
+    def without(self, spec: TableSpec, known: pa.Table) -> pa.Table:
+        """Give the known rows that are neither here nor may be here under a key that isn't theirs."""
+        key, kind = spec.key[0], spec.columns[spec.key[0]]
+        here = pa.array([_key(row.get(key), kind) for row in self.rows], kind)
+        lacking = known.filter(pc.invert(pc.is_in(known.column(key), here)))
+        doubtful = self._doubtful(spec, lacking)
+        if doubtful:
+            log.warning("%s: %d that this listing lacks don't count as removed by it, the first of them is %s",
+                        spec.name, len(doubtful), shown(min(doubtful)))  # fmt: skip
+        return lacking.filter(pc.invert(pc.is_in(lacking.column(key), pa.array(doubtful, kind))))
+
+    def _doubtful(self, spec: TableSpec, lacking: pa.Table) -> set[Any]:
         if self.useless:
-            return set(known.column(spec.key[0]).to_pylist())
+            return set(lacking.column(spec.key[0]).to_pylist())
         if not self.doubled:
             return set()
-        doubled = {_content(spec, row) for row in table_of(spec, self.doubled, known.schema).to_pylist()}
-        return {row[spec.key[0]] for row in known.to_pylist() if _content(spec, row) in doubled}
+        doubled = {_content(spec, row) for row in table_of(spec, self.doubled, lacking.schema).to_pylist()}
+        return {row[spec.key[0]] for row in lacking.to_pylist() if _content(spec, row) in doubled}
 
     def say_what_is_left_out(self, spec: TableSpec) -> None:
         if self.useless:
@@ -74,7 +85,7 @@ def load_objects(
     Field names become snake_case, ``id`` the table's key; a field that an object lacks is null.
 
     :param objects: with ``id`` or the key itself (``site_id`` for details of a site)
-    :param complete: the listing is whole: what it lacks, and doesn't hold under another key (:func:`hidden`), gets
+    :param complete: the listing is whole: what it lacks, and doesn't hold under another key (:func:`gone_from`), gets
         ``removed_on`` = today and keeps its values
     :returns: objects newly removed are counted as withdrawn
     :raises MalformedAnswerError: the listing is to be whole, and none of its objects has a usable key.
@@ -91,13 +102,8 @@ def load_objects(
     given = table_of(spec, found.rows, stored)
     if not complete or REMOVED not in spec.columns:
         return upsert(lake, table, given)
-    key = spec.key[0]
     old = lake.read(table)
-    gone = old.filter(pc.invert(pc.is_in(old.column(key), given.column(key).combine_chunks())))
-    newly = gone.filter(gone.column(REMOVED).is_null())
-    if doubtful := found.may_be(spec, newly):
-        _say_what_is_doubtful(table, doubtful)
-        newly = newly.filter(pc.invert(pc.is_in(newly.column(key), pa.array(doubtful, spec.columns[key]))))
+    newly = found.without(spec, old.filter(old.column(REMOVED).is_null()))
     if not len(newly):
         return upsert(lake, table, given)
     removed = newly.set_column(
@@ -109,22 +115,15 @@ def load_objects(
     )
 
 
-def hidden(table: str, objects: Iterable[Mapping[str, Any]], lacking: pa.Table) -> set[Any]:
-    """Tell which of the rows that a listing seems to lack it may hold nevertheless, under a key that isn't theirs.
+def gone_from(table: str, objects: Iterable[Mapping[str, Any]], known: pa.Table) -> set[Any]:
+    """Tell the keys of known rows that a listing lacks, and doesn't hold under a key that isn't theirs.
 
-    That is any of them where an object has no usable key, and the one that an object equals apart from its key where
-    several that differ have one.
+    It may hold any of them where an object has no usable key, and the one that an object equals apart from its key
+    where several that differ have one.
     """
     spec = SPECS[table]
-    doubtful = _last_of_each(spec, (object_row(spec, one) for one in objects)).may_be(spec, lacking)
-    if doubtful:
-        _say_what_is_doubtful(table, doubtful)
-    return doubtful
-
-
-def _say_what_is_doubtful(table: str, keys: set[Any]) -> None:
-    log.warning("%s: %d that this listing lacks don't count as removed by it, the first of them is %s",
-                table, len(keys), shown(min(keys)))  # fmt: skip
+    listed = _last_of_each(spec, (object_row(spec, one) for one in objects))
+    return set(listed.without(spec, known).column(spec.key[0]).to_pylist())
 
 
 def _content(spec: TableSpec, row: Mapping[str, Any]) -> str:
@@ -232,7 +231,8 @@ def _last_of_each(spec: TableSpec, rows: Iterable[Mapping[str, Any]]) -> _Distin
             continue
         if key in found:
             twice.append(key)
-            doubled += [] if found[key] == row else [found[key], row]
+            if found[key] != row:
+                doubled += [found[key], row]
         found[key] = row
     return _Distinct(list(found.values()), useless, twice, doubled)
 

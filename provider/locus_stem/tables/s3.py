@@ -134,7 +134,6 @@ class S3Store:
                 self._check_conditional(client, bucket, probe)
             with self._explained("s3:GetObject"):
                 client.get_object(Bucket=bucket, Key=probe)["Body"].read()
-            with self._explained("s3:GetObject"):
                 self._check_engines(probe)
         except BaseException:
             with suppress(BotoCoreError, ClientError):
