@@ -32,8 +32,9 @@ TODAY = datetime.now(UTC).date()
 
 
 @pytest.fixture
-def server():
-    with Server(Fleet(sites=4, stem_sites=4), Options(zone_case=True)) as running:
+def server(request):
+    sites = getattr(request, "param", 4)
+    with Server(Fleet(sites=sites, stem_sites=4), Options(zone_case=True)) as running:
         yield running
 
 
@@ -101,6 +102,9 @@ def test_locus_from_the_inventory_to_a_backfill_that_changes_nothing_and_mainten
     assert len(lake.open("locus_site_data").file_uris()) == len(months)
 
 
+@pytest.mark.parametrize(
+    "server", [16], indirect=True
+)  # so many have alerts in any month, new ones in any ten days
 def test_alerts_and_their_delivery(lake, server, monkeypatch):
     with Webhook() as tickets:
         monkeypatch.setenv("AIRFLOW_CONN_TICKETS", json.dumps({"conn_type": "http", "host": tickets.url}))
@@ -108,7 +112,7 @@ def test_alerts_and_their_delivery(lake, server, monkeypatch):
         assert examples(*compare_alerts.alerts(lake, server.fleet, tickets.posts)) == []
         known, began = lake.read("locus_alert_history").num_rows, datetime.now(UTC)
         assert len(tickets.posts) == known >= 20
-        server.fleet.set_now(lambda: began + timedelta(days=5))
+        server.fleet.set_now(lambda: began + timedelta(days=10))
         succeed(locus_alert_sync(defaults={"webhook_conn_id": "tickets"}).test())
         assert len(tickets.posts) == lake.read("locus_alert_history").num_rows > known
 
