@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from locus_stem.api.bounds import Bound
-    from locus_stem.api.endpoint import Call
+    from locus_stem.api.endpoint import Call, ReadRefusal
     from locus_stem.api.errors import RefusedError
 
 #: Characters of the API's own message that an error carries.
@@ -90,7 +90,7 @@ class Reader:
         self,
         sent: RawAnswer | Lost,
         path: str,
-        read_refusal: Callable[[int, str, str], RefusedError | None] | None = None,
+        read_refusal: ReadRefusal | None = None,
     ) -> ApiError | None:
         """Give the error that an answer's status or its absence means, None where there is a body to read."""
         if isinstance(sent, Lost):
@@ -146,7 +146,7 @@ class Reader:
         self,
         raw: RawAnswer,
         path: str,
-        read_refusal: Callable[[int, str, str], RefusedError | None] | None,
+        read_refusal: ReadRefusal | None,
         bound: Bound | None,
     ) -> dict[str, Any]:
         packed = self._body(raw, path, bound)
@@ -164,8 +164,8 @@ class Reader:
         body.pop("statusCode", None)
         return body
 
-    def _said(self, raw: RawAnswer, path: str) -> str:
-        """Give an error's own message, empty where it has none that tells something."""
+    def _said(self, raw: RawAnswer, path: str) -> str | None:
+        """Give an error's own message, empty where it has none that tells something, None where it can't be read."""
         try:
             return _message(_json(self._body(raw, path, None), path))
         except OversizedAnswerError:
@@ -173,7 +173,7 @@ class Reader:
         except MalformedAnswerError:
             text = raw.body[:4096].decode("utf-8", "replace").strip()
             is_plain = raw.headers.get("content-type", "").startswith("text/plain")
-            return text if is_plain else ""
+            return text if is_plain else None
 
     def _body(self, raw: RawAnswer, path: str, bound: Bound | None) -> bytes:
         limit = self.limit(bound)
@@ -229,12 +229,12 @@ class Reader:
     def _status_error(
         self,
         status: int,
-        said: str,
+        said: str | None,
         headers: Mapping[str, str],
         path: str,
-        read_refusal: Callable[[int, str, str], RefusedError | None] | None,
+        read_refusal: ReadRefusal | None,
     ) -> ApiError:
-        said = self._shown(said)
+        said = None if said is None else self._shown(said)
         problem = f"HTTP {status}: {said}" if said else f"HTTP {status}"
         retry_after = _retry_after(headers)
         match status:
@@ -252,9 +252,9 @@ class Reader:
                 return RedirectedError(f"{problem}: redirected{to}", path=path, status=status)
             case _ if status < 400:
                 return MalformedAnswerError(f"the answer's statusCode is {status}", path=path, status=status)
-        if read_refusal is not None and (refusal := read_refusal(status, said, path)) is not None:
-            refusal.server_date = _date(headers.get("date"))
-            return refusal
+        if read_refusal is not None and (meant := read_refusal(status, said, path)) is not None:
+            meant.server_date = _date(headers.get("date"))
+            return meant
         kinds: dict[int, type[RefusedError]] = {403: PermissionDeniedError, 404: NotFoundError}
         return kinds.get(status, BadRequestError)(problem, path=path, status=status)
 

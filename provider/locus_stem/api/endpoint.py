@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from locus_stem.api.bounds import Bound
-    from locus_stem.api.errors import RefusedError
+    from locus_stem.api.errors import ApiError
+
+    ReadRefusal = Callable[[int, str | None, str], ApiError | None]
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -45,7 +47,8 @@ class Endpoint:
     :param query: the parameters in the query, in the reference's order.
     :param many: whether the wanted is a list of objects.
     :param check: refuses arguments that are allowed one by one but not together; gets the canonical ones.
-    :param read_refusal: from (status, message, path) to the error that it means, None where the status tells.
+    :param read_refusal: from (status, message, path) to the error that it means, None where the status tells; the
+        message is None where it can't be read.
     :param bounded: from the canonical arguments to what the answer holds at most, None where they don't tell.
     :param name: the method's; taken from the class that the endpoint stands in.
     """
@@ -58,7 +61,7 @@ class Endpoint:
     query: tuple[Param, ...] = ()
     many: bool = False
     check: Callable[[Mapping[str, Any]], None] | None = None
-    read_refusal: Callable[[int, str, str], RefusedError | None] | None = None
+    read_refusal: ReadRefusal | None = None
     bounded: Callable[[Mapping[str, Any]], Bound] | None = None
     method: str = "GET"
     name: str = field(default="", compare=False)

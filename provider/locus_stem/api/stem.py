@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from locus_stem.api.bounds import streams_bound
 from locus_stem.api.endpoint import Call, Endpoint, endpoints_of
 from locus_stem.api.errors import (
+    ApiError,
     MalformedAnswerError,
     RefusedError,
     StemNoData,
@@ -48,11 +49,17 @@ _OF_STREAMS: Meanings = (
 )
 
 
-def _read_refusal(meanings: Meanings, status: int, message: str, path: str) -> RefusedError | None:
+def _read_refusal(meanings: Meanings, status: int, message: str | None, path: str) -> ApiError | None:
     """Tell refusals apart that only say that there is nothing: the API gives them the status of bad requests.
 
-    :return: None where the refusal is one.
+    :return: None where the refusal is one; where it can't be read, it may be either and is to be asked for again.
     """
+    if message is None:
+        if any(status in statuses for _, _, statuses in meanings):
+            return MalformedAnswerError(
+                f"HTTP {status}, and its reason can't be read", path=path, status=status
+            )
+        return None
     for pattern, error, statuses in meanings:
         if status in statuses and pattern.search(message):
             return error(message, path=path, status=status)

@@ -7,6 +7,7 @@ import pytest
 
 from locus_stem.api import (
     BadRequestError,
+    MalformedAnswerError,
     NotFoundError,
     RefusedError,
     ServerError,
@@ -68,6 +69,46 @@ def test_a_400_that_only_says_that_there_is_nothing_is_no_bad_request(
         asker.use(KEY).ask(STREAMS)
     assert type(caught.value) is error
     assert caught.value.status == status
+    assert len(api.sent) == 1
+
+
+UNREADABLE = (
+    httpx.Response(400, content=b'{"errors": [{"code": 400, "message": "No d\xc3(\xff'),
+    httpx.Response(400, content=b""),
+    httpx.Response(400, content=b"<html>Bad Request</html>", headers={"content-type": "text/html"}),
+)
+
+
+@pytest.mark.parametrize("garbled", UNREADABLE, ids=["garbled", "empty", "HTML"])
+@pytest.mark.parametrize(
+    ("call", "message", "error"),
+    [
+        (STREAMS, "No data found", StemNoData),
+        (STREAMS, "The requested stream type - CONVERTER is unavailable", StemStreamUnavailable),
+        (CLIENTS, "No results found", StemNoResults),
+    ],
+)
+def test_a_400_that_cannot_be_read_is_asked_for_again(
+    asker: Any, api: Any, call: Any, message: str, error: type[RefusedError], garbled: httpx.Response
+) -> None:
+    """It may say that there is nothing, or that one of the streams isn't there: the site isn't refused by it."""
+    api.steps.extend([garbled, refused(400, message)])
+    with pytest.raises(error):
+        asker.use(KEY).ask(call)
+    assert len(api.sent) == 2
+
+
+def test_a_400_that_can_never_be_read_ends_as_an_answer_that_is_none(asker: Any, api: Any) -> None:
+    api.steps.append(UNREADABLE[0])
+    with pytest.raises(MalformedAnswerError, match="HTTP 400, and its reason can't be read"):
+        asker.use(KEY, budget_seconds=0).ask(STREAMS)
+
+
+@pytest.mark.parametrize("status", [403, 404, 422])
+def test_a_status_that_tells_by_itself_needs_no_message(asker: Any, api: Any, status: int) -> None:
+    api.steps.append(httpx.Response(status, content=b"\xff"))
+    with pytest.raises(RefusedError, match=f"HTTP {status}"):
+        asker.use(KEY).ask(STREAMS)
     assert len(api.sent) == 1
 
 
