@@ -150,9 +150,11 @@ wait_for() {
 import sys, urllib.parse
 url = urllib.parse.urlsplit(sys.stdin.readline().strip())
 ports = dict(redis=6379, rediss=6379, amqp=5672, amqps=5671, mysql=3306, postgres=5432, postgresql=5432)
-port = url.port or ports.get(url.scheme.partition("+")[0])
+is_list = set(";,") & set(url.netloc.rpartition("@")[2])
+port = None if is_list else url.port or ports.get(url.scheme.partition("+")[0])
 print(*(url.hostname, port) if url.hostname and port else ())' <<<"$2")
-    [[ -n "${host}" ]] || return 0 # a file, a socket, or a service without a port of its own: nothing to wait for
+    # A file, a socket, a service without a port of its own, or several hosts of which any will do: nothing to wait for.
+    [[ -n "${host}" ]] || return 0
     # shellcheck disable=SC2016 # the inner shell's own arguments
     until timeout 5 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "${host}" "${port}" 2>/dev/null; do
         ((SECONDS < deadline)) ||

@@ -260,9 +260,17 @@ def test_an_address_without_a_port_is_waited_for_at_the_scheme_s_own(container, 
 
 @pytest.mark.usefixtures("only_the_database_answers")
 @pytest.mark.parametrize(
-    "address", ["postgresql+psycopg2:///airflow?host=/run/postgres", "sqs://", "sqs://key:secret@queue"]
+    "address",
+    [
+        "postgresql+psycopg2:///airflow?host=/run/postgres",
+        "sqs://",
+        "sqs://key:secret@queue",
+        "sentinel://one:26379;sentinel://two:26379",
+        "sentinel://:pass@one;sentinel://:pass@two",
+        "postgresql://user:pass@one:5432,two:5432/airflow",
+    ],
 )
-def test_an_address_without_a_host_or_a_port_is_not_waited_for(container, variables, address):
+def test_an_address_without_a_host_or_a_port_or_of_several_is_not_waited_for(container, variables, address):
     done = container.run("worker", **variables, AIRFLOW__CELERY__BROKER_URL=address, WAIT_SECONDS="0")
     assert done.returncode == 0, done.stderr
     (call,) = container.called()
