@@ -17,7 +17,7 @@ from locus_stem.sandbox.server import Server
 
 @pytest.fixture
 def server():
-    """So many sites have alerts in any month, and new ones in any ten days."""
+    """So many sites have alerts in any month, and new ones in any five days."""
     with Server(Fleet(sites=16), Options()) as running:
         yield running
 
@@ -73,7 +73,7 @@ def test_alerts_land_in_both_tables_and_nothing_is_delivered_without_a_webhook(l
 def test_with_a_webhook_every_new_state_is_posted(lake, server, tickets):
     locus_alert_sync().test()
     began = datetime.now(UTC)
-    server.fleet.set_now(lambda: began + timedelta(days=10))
+    server.fleet.set_now(lambda: began + timedelta(days=5))
     before = lake.read("locus_alert_history").num_rows
     run = locus_alert_sync(defaults={"webhook_conn_id": "tickets"}).test()
     assert states(run) == {"sync": "success", "deliver": "success"}

@@ -102,9 +102,8 @@ def test_locus_from_the_inventory_to_a_backfill_that_changes_nothing_and_mainten
     assert len(lake.open("locus_site_data").file_uris()) == len(months)
 
 
-@pytest.mark.parametrize(
-    "server", [16], indirect=True
-)  # so many have alerts in any month, new ones in any ten days
+# So many sites have alerts in any month, and new ones in any five days.
+@pytest.mark.parametrize("server", [16], indirect=True)
 def test_alerts_and_their_delivery(lake, server, monkeypatch):
     with Webhook() as tickets:
         monkeypatch.setenv("AIRFLOW_CONN_TICKETS", json.dumps({"conn_type": "http", "host": tickets.url}))
@@ -112,7 +111,7 @@ def test_alerts_and_their_delivery(lake, server, monkeypatch):
         assert examples(*compare_alerts.alerts(lake, server.fleet, tickets.posts)) == []
         known, began = lake.read("locus_alert_history").num_rows, datetime.now(UTC)
         assert len(tickets.posts) == known >= 20
-        server.fleet.set_now(lambda: began + timedelta(days=10))
+        server.fleet.set_now(lambda: began + timedelta(days=5))
         succeed(locus_alert_sync(defaults={"webhook_conn_id": "tickets"}).test())
         assert len(tickets.posts) == lake.read("locus_alert_history").num_rows > known
 
