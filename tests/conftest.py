@@ -40,7 +40,8 @@ os.environ |= {
 #: Tests that are not run again where they fail (`make test` does so with others, since some measure time): what they
 #: look for may show in one run of many.
 NEVER_AGAIN = re.compile(
-    r"secrets|_model\.py|test_(load_order|racing_writers|concurrent_loads|overlapping_runs)\.py"
+    r"secrets|tests/faults|integration/kills|_model\.py"
+    r"|test_(load_order|racing_writers|concurrent_loads|overlapping_runs|overtaken|lease)\.py"
 )
 
 #: Spellings of secrets that a process of the suite may have masked when a test begins.
