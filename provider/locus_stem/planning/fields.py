@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from locus_stem.api.locus import LocusEndpoints
 from locus_stem.planning.params import ParamError
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["AvailableField", "FieldGroup", "check_wanted", "field_groups", "halve"]
 
 _SHOWN = 20  # names listed in a message
+#: What a request for data says by itself: no parameter of a field can have such a name.
+_OWN = frozenset(param.name for param in LocusEndpoints.get_site_data.query)
 #: Characters of a parameter's name or value.
 LONGEST_NAME = 100
 
@@ -150,7 +153,7 @@ def _parameters(text: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
         return ()
     found = []
     for item in listed if isinstance(listed, list) else ():
-        if isinstance(item, dict) and _is_name(item.get("param")):
+        if isinstance(item, dict) and _is_name(item.get("param")) and item["param"] not in _OWN:
             values = item.get("values")
             kept = [str(value) for value in (values if isinstance(values, list) else ()) if _is_plain(value)]
             found.append((item["param"], tuple(kept)))

@@ -92,6 +92,14 @@ def test_a_row_of_the_table_is_read_with_its_parameters_in_their_order() -> None
     assert AvailableField.from_row(row) == expected
 
 
+@pytest.mark.parametrize("name", ["fields", "start", "end", "tz", "gran"])
+def test_a_parameter_by_the_name_of_one_of_the_request_s_own_is_left_out(name: str) -> None:
+    """The request could not be made, and the whole batch with it."""
+    listed = [{"param": name, "values": ["UTC"]}, {"param": "modelType", "values": ["simple"]}]
+    row = {"short_name": "W_m_avg", "granularities": ["hourly"], "field_parameters": json.dumps(listed)}
+    assert AvailableField.from_row(row).field_parameters == (("modelType", ("simple",)),)
+
+
 @pytest.mark.parametrize("text", [None, "", "[]", "null"])
 def test_absent_parameters_are_no_parameters(text: str | None) -> None:
     row = {"short_name": "W_avg", "source": None, "granularities": None, "field_parameters": text}
