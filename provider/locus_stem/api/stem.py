@@ -33,15 +33,31 @@ MOST_LISTED = 100_000
 
 Meanings = tuple[tuple[re.Pattern[str], type[RefusedError], tuple[int, ...]], ...]
 
-_OF_LISTS: Meanings = ((re.compile(r"\bno results? found\b", re.IGNORECASE), StemNoResults, (400, 404)),)
+# What says that there is nothing takes away what was there: a message that says more than that, "No data access" for
+# one, is another refusal. The reference words neither.
+_WHERE = (
+    r"( (for|in|within|during|between|from|at) (the |this )?((requested|given|specified|selected|provided) )?"
+    r"(sites?|time|date|range|period|interval|window|streams?(?! type)|\d)[^;]*)?"
+)
+_IS, _THERE = "(is |are |was |were )?", "(found|available|returned)"
+_DATA = "(stream |telemetry )?(data|records?|readings?|streams?)"
+
+
+def _only(*sentences: str) -> re.Pattern[str]:
+    """Make a pattern of a message in which each error says one of these, after the name of its kind or not."""
+    each = "|".join(sentence + _WHERE for sentence in sentences)
+    return re.compile(rf"^(([\w ]+: )*({each})[.!]?(; |$))+$", re.IGNORECASE)
+
+
+_NO_RESULTS = rf"(there {_IS})?no results?( {_IS}{_THERE})?"
+_OF_LISTS: Meanings = ((_only(_NO_RESULTS), StemNoResults, (400, 404)),)
 _OF_STREAMS: Meanings = (
     (re.compile(r"\bstream types?\b.*\bunavailable\b", re.IGNORECASE), StemStreamUnavailable, (400,)),
-    # The reference doesn't word it.
     (
-        re.compile(
-            r"\bno (stream |telemetry )?(data|results?|records?|readings?|streams?(?! types?))\b"
-            r"|\bdata (is |are |was |were )?not (available|found)\b",
-            re.IGNORECASE,
+        _only(
+            _NO_RESULTS,
+            rf"(there {_IS})?no {_DATA}( {_IS}{_THERE})?",
+            rf"(the )?(requested )?{_DATA} {_IS}not {_THERE}",
         ),
         StemNoData,
         (400,),

@@ -51,6 +51,20 @@ def page(*ids: str, number: Any = 1) -> httpx.Response:
         (400, "No records found", StemNoData),
         (400, "No streams found", StemNoData),
         (400, "Data not available for the requested time range", StemNoData),
+        (
+            400,
+            "Bad Request: No data found for site Cold Storage 2 between 2024-01-01 and 2024-01-02",
+            StemNoData,
+        ),
+        (400, "There are no records for the selected period!", StemNoData),
+        (400, "No data access: this account may not read the site", BadRequestError),
+        (400, "Bad request: no data type 'MONITORX'", BadRequestError),
+        (400, "no streams parameter was given", BadRequestError),
+        (400, "end_datetime: no results window given", BadRequestError),
+        (400, "Site has no data plan", BadRequestError),
+        (400, "Parameter data not found: resolution", BadRequestError),
+        (400, "No stream data for resolution 901, allowed: 900", BadRequestError),
+        (400, "No data found; resolution must be 900", BadRequestError),
         (400, "resolution must be 900", BadRequestError),
         (400, "no such data type", BadRequestError),
         (400, "no stream type was given", BadRequestError),
@@ -160,6 +174,14 @@ def test_no_results_of_a_list_are_no_bad_request(asker: Any, api: Any, status: i
     api.steps.append(refused(status, "No results found."))
     with pytest.raises(StemNoResults):
         asker.use(KEY).ask(CLIENTS)
+
+
+def test_a_refusal_of_a_page_that_says_more_than_that_there_are_no_results_ends_no_list(
+    asker: Any, api: Any
+) -> None:
+    api.steps.extend([page("a", "b"), refused(400, "No results found: the account may not read this page")])
+    with pytest.raises(BadRequestError):
+        asker.use(KEY).pages(CLIENTS)
 
 
 def test_no_results_on_the_first_page_are_an_empty_list(asker: Any, api: Any) -> None:
