@@ -6,7 +6,7 @@ import logging
 import time
 from collections import deque
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
@@ -22,6 +22,7 @@ from locus_stem.api.errors import (
 from locus_stem.api.locus import LocusEndpoints
 from locus_stem.api.retry import BUDGET_SECONDS
 from locus_stem.pipelines.batch_state import BatchState, Key, request_key
+from locus_stem.pipelines.clocks import Clocks
 from locus_stem.pipelines.failing import answered_before, failures, fruitless, is_answered
 from locus_stem.pipelines.rows import UnfitAnswerError, measurement_rows
 from locus_stem.pipelines.slot import UnansweredError
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: How far the server's clock may be from one's own when the request was sent, which of both then tells when it was.
-AHEAD, BEHIND = timedelta(minutes=1), timedelta(seconds=1)
 #: A part is written after so many rows or seconds: memory stays flat, and a kill costs little.
 PART_ROWS = 100_000
 PART_SECONDS = 10.0
@@ -262,6 +261,7 @@ class _Part:
     def __init__(self, staging: BatchStaging, turn: Turn, owner: dict[str, Any], source: Source) -> None:
         self._staging, self._turn, self._owner, self.source = staging, turn, owner, source
         self.unfit: set[Key] = set()
+        self._clocks = Clocks()
         self._begin()
 
     def _begin(self) -> None:
@@ -283,7 +283,7 @@ class _Part:
                 "parameters": request.group.parameters,
                 "field": name,
                 "reason": reason,
-                "asked_at": datetime.now(UTC).isoformat(),
+                "asked_at": datetime.now(UTC),
             }
         )
 
@@ -298,6 +298,7 @@ class _Part:
     def _add(
         self, request: DataRequest, payload: Sequence[Any], asked_at: datetime, server_date: datetime | None
     ) -> None:
+        self._clocks.note(asked_at, server_date)
         as_of = _earlier(asked_at, server_date)
         end = closed_end(request.slice.end, request.zone, request.granularity, as_of)
         rows, remarks = self.source.rows(payload, request, end)
@@ -313,7 +314,7 @@ class _Part:
                 "fields": request.group.fields,
                 "parameters": request.group.parameters,
                 "rows": rows.num_rows,
-                "asked_at": _for_order(asked_at, server_date).isoformat(),
+                "asked_at": asked_at,
                 **remarks,
             }
         )
@@ -327,10 +328,13 @@ class _Part:
         self._staging.commit_part(
             rows,
             {
-                "answered": self._answered,
+                "answered": self._in_order(self._answered),
                 "refused": {str(entity): reason for entity, reason in self.refused.items()},
-                "refused_at": {str(entity): at.isoformat() for entity, at in self.refused_at.items()},
-                "refused_fields": self._refused_fields,
+                "refused_at": {
+                    str(entity): self._clocks.in_order(at).isoformat()
+                    for entity, at in self.refused_at.items()
+                },
+                "refused_fields": self._in_order(self._refused_fields),
                 "failed": {str(entity): reason for entity, reason in self.failed.items()},
                 "usage": usage.to_json(),
                 "owner": self._owner,
@@ -341,17 +345,10 @@ class _Part:
         )
         self._begin()
 
+    def _in_order(self, asked: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{**one, "asked_at": self._clocks.in_order(one["asked_at"]).isoformat()} for one in asked]
+
 
 def _earlier(asked_at: datetime, server_date: datetime | None) -> datetime:
     """The earlier of both clocks when the request was sent; a server's clock more than a day off tells nothing."""
     return min(asked_at, trusted(server_date, asked_at) or asked_at).astimezone(UTC)
-
-
-def _for_order(asked_at: datetime, server_date: datetime | None) -> datetime:
-    """Tell when an answer was asked for, so that those of several machines can be put in order.
-
-    One's own clock is the finer one; where it contradicts the server's, which is the same for all, that one counts.
-    """
-    date = trusted(server_date, asked_at)
-    agrees = date is None or date - AHEAD <= asked_at <= date + BEHIND
-    return (asked_at if date is None or agrees else date).astimezone(UTC)
