@@ -24,6 +24,7 @@ from locus_stem.pipelines.load import (
     answered,
     asked_when,
     overtaken_notes,
+    parts_of,
     refusals,
     refused_when,
     span_of,
@@ -171,7 +172,7 @@ def load_monthly_bulk(lake: Lake, staging: Staging) -> Loaded:
         for site_id in sites[item["zone"]]
         if site_id not in unfit
     ]
-    parts = [manifest["part"] for manifest in manifests if manifest["part"]]
+    parts = parts_of(manifests)
     log.info("Loading %d part(s) of %d requests into %s", len(parts), len(requests), TABLE)
     skipped, records = _skips(requests, sites, refused, outcome, unfit)
     having = sites_answered(lake, parts, asked)

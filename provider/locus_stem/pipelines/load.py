@@ -68,7 +68,7 @@ def load_backfill(lake: Lake, staging: Staging) -> Loaded:
     outcome = BatchState.from_manifests(manifests)
     skipped, bad_fields = refusals(requests, outcome)
     asked = _asked(manifests, skipped)
-    parts = [manifest["part"] for manifest in manifests if manifest["part"]]
+    parts = parts_of(manifests)
     table, granularity, level = plan["table"], plan["granularity"], plan["level"]
     log.info("Loading %d part(s) of %d slices into %s", len(parts), len(asked), table)
 
@@ -163,6 +163,18 @@ def _asked(manifests: Sequence[dict[str, Any]], skipped: dict[int, str]) -> list
     return [
         Asked(item["entity"], item["site"], item["zone"], fields, start, end, asked_when(item))
         for item, fields, start, end in windows(manifests, skipped)
+    ]
+
+
+def parts_of(manifests: Iterable[dict[str, Any]]) -> list[str]:
+    """Give the staged parts: of two tries that have overlapped, the one that asked first comes first.
+
+    The last value of a key counts, and a try that was thought dead may write after the one that took its place.
+    """
+    with_rows = [manifest for manifest in manifests if manifest["part"]]
+    return [
+        manifest["part"]
+        for manifest in sorted(with_rows, key=lambda manifest: min(map(asked_when, manifest["answered"])))
     ]
 
 

@@ -14,6 +14,7 @@ from locus_stem.pipelines.load import (
     answered,
     asked_when,
     overtaken_notes,
+    parts_of,
     refused_when,
     span_of,
     windows,
@@ -145,7 +146,7 @@ def load_stem_backfill(lake: Lake, staging: Staging) -> Loaded:
         for name in fields
         if (begun := begins.within(sites[item["entity"]], name, start)) < end
     ]
-    parts = [manifest["part"] for manifest in manifests if manifest["part"]]
+    parts = parts_of(manifests)
     log.info("Loading %d part(s) of %d requests into %s", len(parts), len(requests), TABLE)
     granularity = plan["granularity"]
 

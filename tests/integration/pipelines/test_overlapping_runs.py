@@ -9,6 +9,7 @@ import pytest
 
 from locus_stem.demo.compare import Loaded, coverage
 from locus_stem.pipelines.load import load_backfill
+from locus_stem.tables.staging import BatchStaging
 from support.plant import NOW
 
 START, END = date(2025, 9, 20), date(2025, 10, 20)
@@ -57,6 +58,23 @@ def test_the_run_that_asked_first_and_loads_last_puts_no_revised_value_back(plan
     for staging in (narrow, wide, narrow):
         load_backfill(made.lake, staging)
     assert (made.lake.open(table).version(), made.lake.open("coverage").version()) == before
+
+
+def test_a_try_that_was_thought_dead_and_writes_after_its_successor_puts_no_revised_value_back(plant, monkeypatch):
+    made, commit_part = plant(2), BatchStaging.commit_part
+    planned, late = made.plan(END, granularity="hourly", start=str(START), end=str(END)), []
+
+    def succeeded_before(self, *part):
+        if not late:
+            late.append(part)
+            revise(made, "site", START, START + timedelta(days=5), factor=1.5)
+            made.extract(planned)
+        return commit_part(self, *part)
+
+    monkeypatch.setattr(BatchStaging, "commit_part", succeeded_before)
+    made.extract(planned)
+    made.load()
+    assert made.differences(Loaded("site", "hourly", START, END, NOW)) == []
 
 
 def test_an_entity_that_was_refused_later_keeps_its_values_and_its_mark_in_any_order(plant):
