@@ -8,11 +8,12 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(2 * os.cpu_count(), 8))')
 PYTEST_ARGS ?=
 COVERAGE ?= --cov --cov-report=term:skip-covered --cov-fail-under=90
 ONLY ?=
+EXAMPLES ?= 50
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help environment demo ui test test-cluster test-faults test-kills test-concurrent test-untrusted test-matrix lint docs benchmark clean
+.PHONY: help environment demo ui test test-cluster test-faults test-models test-kills test-concurrent test-untrusted test-matrix lint docs benchmark clean
 
 help:
 	@echo "make demo             sandbox, Airflow and the DAGs on this machine; ends with a report (about two minutes)"
@@ -23,6 +24,7 @@ help:
 	@echo "make test-faults      every fault of the APIs at two rates in every pipeline (about ten minutes)"
 	@echo "make test-kills       SIGKILL of every task and part of an Airflow, outages, a full lake (about half an hour)"
 	@echo "make test-concurrent  a year's backfill and all else at once (about 20 minutes)"
+	@echo "make test-models      EXAMPLES=50 times as many and always other examples of every property (about an hour)"
 	@echo "make test-untrusted   every hostile answer at every place, and the parsers fuzzed (hours)"
 	@echo "make test-matrix      every test on every supported Python and Airflow (an hour or two)"
 	@echo "make lint             ruff, mypy, and the linters of docker/"
@@ -71,6 +73,9 @@ test-kills: $(VENV)/.cluster
 test-untrusted: $(INSTALLED)
 	UNTRUSTED=all $(BIN)/python -m pytest $(PYTEST_ARGS) tests/integration/untrusted
 	FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/unit/untrusted
+
+test-models: $(INSTALLED)
+	EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest --numprocesses $(WORKERS) $(PYTEST_ARGS) tests/unit/tables tests/unit/planning
 
 test-faults: $(INSTALLED)
 	$(BIN)/python -m pytest tests/faults --faults all --numprocesses 2 $(PYTEST_ARGS)

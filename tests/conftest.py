@@ -23,6 +23,8 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import HealthCheck, settings
 
+from support.examples import TIMES, examples
+
 DAGS = Path(__file__).parents[1] / "dags"
 
 for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
@@ -49,10 +51,10 @@ MOST_MASKS = 100
 
 settings.register_profile(
     "suite",
-    derandomize=True,
+    derandomize=TIMES == 1,
     deadline=None,
     database=None,
-    max_examples=150,
+    max_examples=examples(150),
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("suite")

@@ -60,7 +60,9 @@ def test_the_run_that_asked_first_and_loads_last_puts_no_revised_value_back(plan
     assert (made.lake.open(table).version(), made.lake.open("coverage").version()) == before
 
 
-def test_a_try_that_was_thought_dead_and_writes_after_its_successor_puts_no_revised_value_back(plant, monkeypatch):
+def test_a_try_that_was_thought_dead_and_writes_after_its_successor_puts_no_revised_value_back(
+    plant, monkeypatch
+):
     made, commit_part = plant(2), BatchStaging.commit_part
     planned, late = made.plan(END, granularity="hourly", start=str(START), end=str(END)), []
 

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from locus_stem.tables.alerts import CURSOR, Check, Read, load_alerts, read_states, remembered
 from locus_stem.tables.lake import Lake
+from support.examples import examples
 
 IDS = st.integers(1, 4)
 MINUTES = st.integers(0, 30)
@@ -130,6 +131,9 @@ def test_any_sequence_of_syncs_ends_in_the_tables_that_dicts_would_be():
     run_state_machine_as_test(
         Syncs,
         settings=settings(
-            max_examples=15, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples(15),
+            stateful_step_count=8,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
         ),
     )

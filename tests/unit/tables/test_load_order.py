@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from hypothesis.stateful import (
 from locus_stem.tables import commit, lease
 from locus_stem.tables.lake import Lake
 from locus_stem.tables.lease import AnotherTryError, Lease
+from support.examples import examples
 
 from .order_benches import BENCHES, LIMITS, WITHOUT, Answer, BulkBench
 from .order_model import Run, due_coverage, due_values
@@ -302,16 +302,13 @@ class Overlapping(RuleBasedStateMachine):
         assert coverage == due
 
 
-EXAMPLES = int(os.environ.get("LOAD_ORDER_EXAMPLES", "6"))
-
-
 @pytest.mark.parametrize("bench", BENCHES, ids=lambda bench: f"{bench.table}-{bench.granularity}")
 def test_tables_end_at_the_answers_that_were_asked_last_whatever_is_loaded_when(bench):
     machine = type("Machine", (Overlapping,), {"bench": bench, "TestCase": None})
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=EXAMPLES,
+            max_examples=examples(6),
             stateful_step_count=14,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -22,6 +22,7 @@ from locus_stem.tables.maintenance import maintain, tables_of
 from locus_stem.tables.measurements import Asked, load_measurements
 from locus_stem.tables.schemas import SPECS
 from locus_stem.tables.upsert import upsert
+from support.examples import examples
 
 from .conftest import Bench, hour
 
@@ -90,7 +91,7 @@ LOADS = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(LOADS)
 def test_maintenance_at_any_time_changes_neither_rows_nor_the_feed_of_the_retention(loads):
     with TemporaryDirectory() as root:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from locus_stem.tables.lake import Lake
 from locus_stem.tables.limits import Limits
 from locus_stem.tables.measurements import Asked, LoadCounts, load_measurements
+from support.examples import examples
 
 from .conftest import Bench, hour
 
@@ -79,7 +80,7 @@ def numbers(counts: LoadCounts):
     return counts.new, counts.changed, counts.unchanged, counts.withdrawn
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(loads, min_size=1, max_size=5))
 def test_any_sequence_of_loads_ends_in_the_table_that_a_dict_would_be(sequence):
     with tempfile.TemporaryDirectory() as folder:

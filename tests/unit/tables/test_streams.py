@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from locus_stem.tables.lake import Lake
 from locus_stem.tables.limits import Limits
 from locus_stem.tables.streams import LEAD, TABLE, VALUE, load_streams, series_asked
+from support.examples import examples
 
 from .conftest import Bench, hour
 
@@ -116,7 +117,7 @@ LOADS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(LOADS, min_size=1, max_size=5))
 def test_any_sequence_of_loads_ends_in_the_table_that_a_dict_would_be(sequence):
     with tempfile.TemporaryDirectory() as folder:
