@@ -17,7 +17,7 @@ from locus_stem.sandbox.server import Server
 from locus_stem.tables.lake import Lake
 from support.airflow_parts import airflow_parts
 from support.disk import small_disk
-from support.killed_airflow import ALERT_ACCOUNTS, HOOK, KilledAirflow, Ledger
+from support.killed_airflow import ALERT_ACCOUNTS, HARD, HARD_STEM, HOOK, KilledAirflow, Ledger
 from support.services import postgres
 
 #: Bytes of the lake's disk.
@@ -33,11 +33,14 @@ from airflow.timetables.simple import NullTimetable
 from locus_stem.dags import LocusAccount, StemAccount, account_dags
 
 soon = {{"retry_delay": timedelta(seconds=2), "retry_exponential_backoff": False}}
+often = {{**soon, "retries": 50}}
 alerts = [LocusAccount(name, default_args=soon) for name in {ALERT_ACCOUNTS}]
 for dag in account_dags(
     LocusAccount(default_args=soon),
     StemAccount(default_args=soon),
     *alerts,
+    LocusAccount("{HARD}", default_args=often),
+    StemAccount("{HARD_STEM}", default_args=often),
     defaults={{"locus_alert_sync": {{"webhook_conn_id": "{HOOK}"}}}},
 ):
     dag.timetable = NullTimetable()  # only what is triggered runs
@@ -70,6 +73,11 @@ def ledger(request):
         held.write()
 
 
+def impatient(connection):
+    """Give up on an answer that hangs after a few seconds."""
+    return {**connection, "extra": {**connection.get("extra", {}), "timeout": 4}}
+
+
 @pytest.fixture(scope="session")
 def killed(tmp_path_factory, ledger):
     folder = tmp_path_factory.mktemp("kills")
@@ -88,6 +96,8 @@ def killed(tmp_path_factory, ledger):
         connections = {
             **known,
             **dict.fromkeys(ALERT_ACCOUNTS, known["locus_default"]),
+            HARD: impatient(known["locus_default"]),
+            HARD_STEM: impatient(known["stem_default"]),
             HOOK: {"conn_type": "http", "host": webhook.url},
         }
         environment = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from math import inf
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from locus_stem.demo.webhook import Webhook
     from locus_stem.sandbox.ledger import Served
+    from locus_stem.sandbox.options import Options
     from support.airflow_parts import AirflowParts
     from support.disk import Disk
     from support.effects import KillPoint
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 HOOK = "ticketing"
 #: Accounts whose first alert sync brings all alerts there are.
 ALERT_ACCOUNTS = tuple(f"alerts_{number}" for number in range(4))
+#: Accounts whose API is as bad as can be, and whose tasks are tried often.
+HARD, HARD_STEM = "hard", "hard_stem"
 BACKFILL, BULK, STEM = "locus_daily_backfill", "locus_monthly_bulk", "stem_daily_backfill"
 NAME = "kills"
 DATA = ("/data", "/streams")
@@ -200,9 +203,24 @@ class KilledAirflow:
         try:
             yield
         finally:
-            self.server = Server(down.fleet, down.options, port=down.port)
-            self.server.application.ledger = down.application.ledger
-            self.server.__enter__()
+            self._serve_in_place_of(down, down.options)
+
+    @contextmanager
+    def server_with(self, **options: Any) -> Iterator[None]:
+        """Let the API be another for a while."""
+        good = self.server
+        good.__exit__(None, None, None)
+        self._serve_in_place_of(good, replace(good.options, **options))
+        try:
+            yield
+        finally:
+            self.server.__exit__(None, None, None)
+            self._serve_in_place_of(self.server, good.options)
+
+    def _serve_in_place_of(self, ended: Server, options: Options) -> None:
+        self.server = Server(ended.fleet, options, port=ended.port)
+        self.server.application.ledger = ended.application.ledger
+        self.server.__enter__()
 
     @contextmanager
     def clock_at(self, moment: datetime) -> Iterator[None]:
