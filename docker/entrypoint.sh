@@ -59,6 +59,9 @@ place_secret() {
 }
 
 make_secrets() {
+    # In a folder that is closed nothing can be told from what isn't given.
+    [[ ! -e "${GIVEN}" || (-d "${GIVEN}" && -r "${GIVEN}" && -x "${GIVEN}") ]] ||
+        refuse "the folder of given secrets: user $(id -u) may not list and enter it"
     # Postgres and Redis run as users of their own and see only their own folder.
     keep_secret postgres_password postgres/password 0444
     keep_secret redis_password redis/password 0444
@@ -78,19 +81,22 @@ make_secrets() {
 
 # --- the environment of a part ---------------------------------------------------------------------------------------
 
-# NAME_FILE names a file whose content is NAME.
+# NAME_FILE names a file whose content is NAME. What a variable holds is shown only where it is a path.
 take_files() {
     local variable name
     for variable in $(compgen -e); do
         case "${variable}" in
         AIRFLOW__CORE__FERNET_KEY_FILE | AIRFLOW__API__SECRET_KEY_FILE | AIRFLOW__API_AUTH__JWT_SECRET_FILE) ;;
-        AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_FILE | AIRFLOW__CELERY__BROKER_URL_FILE | AIRFLOW_CONN_*_FILE) ;;
+        AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_FILE | AIRFLOW__CELERY__BROKER_URL_FILE) ;;
+        # The connection of an id that ends in _file is JSON or an address, never a path.
+        AIRFLOW_CONN_*_FILE) [[ "${!variable}" == /* ]] || continue ;;
         DATABASE_PASSWORD_FILE | BROKER_PASSWORD_FILE | ADMIN_PASSWORD_FILE) ;;
         AWS_ACCESS_KEY_ID_FILE | AWS_SECRET_ACCESS_KEY_FILE | AWS_SESSION_TOKEN_FILE) ;;
         *) continue ;;
         esac
         name="${variable%_FILE}"
         [[ -z "${!name:-}" ]] || refuse "both ${name} and ${variable} are set: give one of them"
+        [[ "${!variable}" == /* ]] || refuse "${variable}: give the whole path of a file, from / on"
         [[ -r "${!variable}" ]] || refuse "${variable}: there is no file ${!variable} that user $(id -u) may read"
         printf -v "${name}" '%s' "$(<"${!variable}")"
         [[ -n "${!name}" ]] || refuse "${variable}: the file ${!variable} is empty"

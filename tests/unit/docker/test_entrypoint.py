@@ -15,6 +15,8 @@ import pytest
 from support import compose
 
 REFUSED = 78
+ENTRYPOINT = str(compose.DOCKER / "entrypoint.sh")
+RIGHTLESS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
 AIRFLOW = """#!{python}
 import json, os, sys
 with open({calls!r}, "a") as calls:
@@ -53,8 +55,16 @@ class Container:
         }
 
     def run(self, *arguments, **variables):
+        return self._run(["bash", ENTRYPOINT, *arguments], variables)
+
+    def run_without_rights(self, *arguments):
+        """Run it as user 50000 would: root's right to open what is closed is taken away."""
+        user = RIGHTLESS if os.geteuid() == 0 else []
+        return self._run([*user, "bash", ENTRYPOINT, *arguments], {})
+
+    def _run(self, command, variables):
         return subprocess.run(
-            ["bash", str(compose.DOCKER / "entrypoint.sh"), *arguments],
+            command,
             env=self.environment | variables,
             capture_output=True,
             text=True,
@@ -143,6 +153,23 @@ def test_connections_that_are_taken_out_again_are_not_imported_any_more(containe
     assert "connections.json" not in container.secrets()
     assert container.run("init", **variables).returncode == 0
     assert "connections" not in [call["args"][0] for call in container.called()]
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o400, 0o100])
+def test_given_secrets_in_a_closed_folder_are_not_taken_for_none(container, mode):
+    given = container.folder / "given"
+    (given / "fernet_key").write_text("from-the-file\n")
+    given.chmod(mode)
+    done = container.run_without_rights("secrets")
+    given.chmod(0o700)
+    assert done.returncode == REFUSED
+    assert "the folder of given secrets: user" in done.stderr
+    assert container.secrets() == {}
+
+
+def test_without_a_folder_of_given_secrets_they_are_generated(container):
+    (container.folder / "given").rmdir()
+    assert container.run_without_rights("secrets").returncode == 0
 
 
 @pytest.mark.parametrize("bad", ["", "two words", 'a"quote', "a\\backslash", "two\nlines"])
@@ -289,6 +316,23 @@ def test_a_connection_and_the_lake_s_keys_can_be_files(container, variables):
     assert call["args"] == ["pools", "list"]
     assert call["env"]["AIRFLOW_CONN_LOCUS_DEFAULT"] == '{"conn_type": "locus"}'
     assert call["env"]["AWS_SECRET_ACCESS_KEY"] == "lake-key"
+
+
+@pytest.mark.parametrize(
+    "value", ['{"conn_type": "locus", "password": "hidden"}', "http://me:hidden@example.com"]
+)
+def test_a_connection_whose_id_ends_in_file_is_left_as_it_is(container, variables, value):
+    done = container.run("scheduler", **variables, AIRFLOW_CONN_MY_FILE=value)
+    assert done.returncode == 0, done.stderr
+    (call,) = container.called()
+    assert call["env"]["AIRFLOW_CONN_MY_FILE"] == value
+    assert "AIRFLOW_CONN_MY" not in call["env"]
+
+
+def test_what_is_given_where_a_path_is_due_is_never_shown(container, variables):
+    done = container.run("scheduler", **variables | {"BROKER_PASSWORD_FILE": "hidden"})
+    assert (done.returncode, "BROKER_PASSWORD_FILE: give the whole path" in done.stderr) == (REFUSED, True)
+    assert "hidden" not in done.stdout + done.stderr
 
 
 def test_the_first_start_migrates_makes_the_login_pools_and_connections(container, variables):
