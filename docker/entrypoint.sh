@@ -62,20 +62,20 @@ make_secrets() {
     # In a folder that is closed nothing can be told from what isn't given.
     [[ ! -e "${GIVEN}" || (-d "${GIVEN}" && -r "${GIVEN}" && -x "${GIVEN}") ]] ||
         refuse "the folder of given secrets: user $(id -u) may not list and enter it"
-    # Postgres and Redis run as users of their own and see only their own folder.
+    # A folder for those that have the same use for what is in it. Postgres and Redis run as users of their own.
     keep_secret postgres_password postgres/password 0444
     keep_secret redis_password redis/password 0444
     keep_secret fernet_key airflow/fernet_key 0440 random_fernet_key
-    keep_secret jwt_secret airflow/jwt_secret 0440
+    keep_secret jwt_secret jwt/jwt_secret 0440
     keep_secret api_secret_key airflow/api_secret_key 0440
-    keep_secret admin_password airflow/admin_password 0440
+    keep_secret admin_password init/admin_password 0440
     if [[ -e "${GIVEN}/connections.json" ]]; then
         [[ -r "${GIVEN}/connections.json" ]] ||
             refuse "connections.json: user $(id -u) may not read the file that is given"
-        place_secret "${SECRETS}/airflow/connections.json" 0440 <"${GIVEN}/connections.json"
+        place_secret "${SECRETS}/init/connections.json" 0440 <"${GIVEN}/connections.json"
     else
         # What is no longer given is not imported over the UI's at each start.
-        rm -f "${SECRETS}/airflow/connections.json"
+        rm -f "${SECRETS}/init/connections.json"
     fi
 }
 
@@ -140,10 +140,15 @@ address_api_server() {
 prepare() {
     take_files
     address_api_server
-    # Parts that made keys of their own would not understand each other.
+    # Parts that made keys of their own would not understand each other. The key to connections is for all that use the
+    # database; the one to logs for the API server, which asks for them, and for workers and triggerer, which hand out.
     need AIRFLOW__CORE__FERNET_KEY
-    need AIRFLOW__API_AUTH__JWT_SECRET
     need AIRFLOW__API__SECRET_KEY
+    # Tokens of users and tasks. The APIs that triggerer and dag-processor have in their own processes check none.
+    case "$1" in
+    api-server | scheduler) need AIRFLOW__API_AUTH__JWT_SECRET ;;
+    *) ;;
+    esac
     address_services
 }
 
@@ -197,7 +202,7 @@ json.dump({name: pool for name, pool in given.items() if name not in there}, ope
             "${POOLS_FILE}" "${folder}/there.json" "${folder}/missing.json"
         airflow pools import "${folder}/missing.json"
     fi
-    if [[ -f "${CONNECTIONS_FILE:=${SECRETS}/airflow/connections.json}" ]]; then
+    if [[ -f "${CONNECTIONS_FILE:=${SECRETS}/init/connections.json}" ]]; then
         airflow connections import --overwrite "${CONNECTIONS_FILE}"
     else
         say "no file ${CONNECTIONS_FILE}: connections come from the environment, a secrets backend or the UI"
@@ -223,7 +228,7 @@ healthy() {
     dag-processor) beats dag_processor ;;
     triggerer) beats triggerer ;;
     worker)
-        prepare
+        prepare worker
         # Without Airflow's own application, which would take seconds to import each time.
         CELERY_BROKER_URL="${AIRFLOW__CELERY__BROKER_URL}" \
             celery inspect --timeout 10 --destination "celery@${HOSTNAME}" ping
@@ -238,7 +243,7 @@ case "${1:-}" in
 "") refuse "which part? secrets, init, api-server, scheduler, dag-processor, triggerer, worker, sandbox, bucket, airflow" ;;
 secrets) make_secrets ;;
 init)
-    prepare
+    prepare init
     wait_for_database
     initialise
     ;;
@@ -255,12 +260,12 @@ boto3.client("s3").create_bucket(Bucket=sys.argv[1])' "${2:?the name of a bucket
 version) exec airflow version ;;
 airflow)
     shift
-    prepare
+    prepare airflow
     unset ADMIN_PASSWORD
     exec airflow "$@"
     ;;
 *)
-    prepare
+    prepare "$1"
     unset ADMIN_PASSWORD
     wait_for_database
     case "$1" in

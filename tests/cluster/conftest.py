@@ -84,7 +84,7 @@ def cluster(tmp_path_factory):
         topology.broker = stack.enter_context(redis(folder, made["redis"]))
         ended_well(topology.run("bucket"))
         ended_well(topology.run("init"))
-        login = (topology.secrets / "airflow" / "admin_password").read_text().strip()
+        login = (topology.secrets / "init" / "admin_password").read_text().strip()
         airflow = stack.enter_context(topology.airflow(login))
         ours = stack.enter_context(pytest.MonkeyPatch.context())
         for name in (name for name in variables if name.startswith("AWS_")):

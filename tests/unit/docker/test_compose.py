@@ -164,6 +164,36 @@ def test_postgres_and_redis_see_no_secret_but_their_own():
         assert seen == {f"{name}-secrets"}
 
 
+@pytest.mark.parametrize(
+    ("volume", "readers"),
+    [("init-secrets", {"init"}), ("jwt-secrets", {"api-server", "scheduler"})],
+)
+def test_only_the_parts_with_a_use_for_it_see_the_first_login_connections_and_the_key_to_tokens(
+    volume, readers
+):
+    assert {name for name in SERVICES if volume in mounted(name)} == readers | {"secrets"}
+
+
+def mounted(name):
+    return {mount.split(":")[0]: mount.split(":")[1] for mount in SERVICES[name].get("volumes", [])}
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_each_secret_s_file_is_in_a_folder_that_is_mounted(name):
+    files = {
+        value
+        for variable, value in SERVICES[name].get("environment", {}).items()
+        if variable.endswith("_FILE") and value.startswith("/secrets/")
+    }
+    assert {str(Path(file).parent) for file in files} <= set(mounted(name).values())
+
+
+def test_what_volumes_are_mounted_on_belongs_to_the_user_of_airflow():
+    made = re.search(r"install --directory.+\n((?: +/.+\n)+)", (compose.DOCKER / "Dockerfile").read_text())[1]
+    volumes = {path for volume, path in mounted("secrets").items() if volume in VOLUMES}
+    assert volumes | {"/opt/airflow/lake", "/opt/airflow/logs"} == set(made.replace("\\", "").split())
+
+
 def test_no_secret_can_be_committed():
     assert "docker/.env" in (ROOT / ".gitignore").read_text().split("\n")
     ignored = (compose.DOCKER / "secrets" / ".gitignore").read_text().split("\n")

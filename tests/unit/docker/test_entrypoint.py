@@ -100,9 +100,10 @@ def port():
 
 @pytest.fixture
 def variables(container, port):
-    """What compose.yaml gives a part, as files and addresses."""
+    """What compose.yaml gives its parts, as files and addresses."""
     assert container.run("secrets").returncode == 0
-    found = compose.environment(compose.services({})["init"], {})
+    services = compose.services({})
+    found = compose.environment(services["scheduler"], {}) | compose.environment(services["init"], {})
     found = {
         name: value.replace("/secrets", str(container.folder / "secrets")) for name, value in found.items()
     }
@@ -196,6 +197,14 @@ def test_a_part_refuses_to_make_up_a_secret_that_all_parts_share(container, vari
     assert done.returncode == REFUSED
     assert f"{name} is not given: set it, or {name}_FILE" in done.stderr
     assert container.called() == []
+
+
+@pytest.mark.parametrize("part", ["worker", "triggerer", "dag-processor", "init", "airflow"])
+def test_what_runs_code_of_dags_needs_no_key_to_tokens(container, variables, part):
+    del variables["AIRFLOW__API_AUTH__JWT_SECRET_FILE"]
+    done = container.run(part, **variables)
+    assert done.returncode == 0, done.stderr
+    assert container.called()
 
 
 def test_a_secret_that_is_given_twice_or_as_no_file_is_refused(container, variables):
