@@ -205,15 +205,36 @@ def test_the_image_is_of_the_airflow_that_is_tested():
     assert {base.rpartition("-python")[0] for base in bases} == {f"apache/airflow:{PINS['apache-airflow']}"}
 
 
-def test_pins_that_the_image_s_own_constraints_name_in_another_spelling_are_left_out(tmp_path):
+@pytest.fixture
+def join(tmp_path):
+    """Give a function that joins the image's constraints and the package's own as the Dockerfile does."""
     (program,) = re.findall(r"awk -F== '(.+?)'", (compose.DOCKER / "Dockerfile").read_text(), re.DOTALL)
-    (tmp_path / "own").write_text("# of the image\npydantic_core==1\nFlask-AppBuilder==5\nruamel.yaml==3\n")
-    (tmp_path / "more").write_text(
-        "pydantic-core==2\nflask_appbuilder==4\nruamel-yaml==2\nRuamel__YAML==1\npydantic==7\n"
-    )
     joined = program.replace("\\\n", "")  # as the builder hands it to the shell
-    command = ["awk", "-F==", joined, str(tmp_path / "own"), str(tmp_path / "more")]
-    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "pydantic==7\n"
+
+    def run(image, own):
+        files = [tmp_path / "image", tmp_path / "own"]
+        for file, text in zip(files, (image, own), strict=True):
+            file.write_text(text)
+        command = ["awk", "-F==", joined, *map(str, files)]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    return run
+
+
+def test_pins_that_the_image_s_own_constraints_name_in_another_spelling_are_left_out(join):
+    image = "# of the image\npydantic_core==1\nFlask-AppBuilder==5\nruamel.yaml==3\n"
+    own = "pydantic-core==2\nflask_appbuilder==4\nruamel-yaml==2\nRuamel__YAML==1\npydantic==7\n"
+    assert join(image, own) == f"{image}pydantic==7\n"
+
+
+def test_the_package_says_which_deltalake_and_pyarrow(join):
+    image = "Deltalake==1.0.0\npyarrow-hotfix==0.7\npyarrow==16.1.0\nattrs==25\n"
+    found = join(image, (ROOT / "constraints.txt").read_text()).splitlines()
+    assert [pin for pin in found if pin.lower().startswith(("deltalake", "pyarrow="))] == [
+        f"{name}=={PINS[name]}" for name in ("deltalake", "pyarrow")
+    ]
+    assert {"pyarrow-hotfix==0.7", "attrs==25"} <= set(found)
+    assert f"attrs=={PINS['attrs']}" not in found
 
 
 def test_the_image_ends_as_a_user_without_rights():
