@@ -275,6 +275,10 @@ airflow)
         exec airflow celery worker --celery-hostname "${HOSTNAME}" "$@"
         ;;
     scheduler) wait_for_broker ;;
+    api-server)
+        # Without the option the server reads no header of a proxy, whoever may send it.
+        [[ -z "${FORWARDED_ALLOW_IPS:-}" ]] || set -- "$@" --proxy-headers
+        ;;
     *) ;;
     esac
     exec airflow "$@"

@@ -67,11 +67,19 @@ class TestService:
 
     def test_has_a_pinned_image(self, name):
         image, _, tag = SERVICES[name]["image"].rpartition(":")
-        assert re.fullmatch(r"[\d.]+(-\w+)?", tag), tag
+        assert re.fullmatch(r"\d+\.\d+(\.\d+)?(-\w+)?", tag), tag
+        if image == "redis":  # numbers its bug fixes in the third place
+            assert tag.partition("-")[0].count(".") == 2
         if image == "airflow-locus-stem":
             assert tag == locus_stem.__version__
         if image == "motoserver/moto":
             assert tag == PINS["moto"]
+
+    def test_keeps_what_it_prints_up_to_a_limit(self, name):
+        assert SERVICES[name]["logging"] == {
+            "driver": "json-file",
+            "options": {"max-size": "10m", "max-file": "5"},
+        }
 
     def test_mounts_what_is_there(self, name):
         for mount in SERVICES[name].get("volumes", []):
@@ -141,6 +149,37 @@ def test_the_address_of_the_login_is_of_the_port_that_is_published_unless_given(
     api_server = compose.services(variables)["api-server"]
     assert compose.environment(api_server, variables)["AIRFLOW__API__BASE_URL"] == address
     assert api_server["ports"] == [f"127.0.0.1:{variables.get('PORT', '8080')}:8080"]
+
+
+def test_headers_of_a_proxy_reach_the_api_server_alone_and_only_where_it_is_named():
+    given = {"FORWARDED_ALLOW_IPS": "172.16.0.0/12"}
+    takers = {
+        name for name in SERVICES if given.items() <= compose.environment(SERVICES[name], given).items()
+    }
+    assert takers == {"api-server"}
+    assert "FORWARDED_ALLOW_IPS" not in compose.environment(SERVICES["api-server"], {})
+
+
+def test_no_more_tasks_are_sent_than_the_workers_have_processes():
+    worker = SERVICES["worker"]
+    variables = compose.environment(worker, {})
+    processes = worker["deploy"]["replicas"] * int(variables["AIRFLOW__CELERY__WORKER_CONCURRENCY"])
+    assert int(variables["AIRFLOW__CORE__PARALLELISM"]) == processes
+
+
+@pytest.mark.parametrize(
+    ("service", "name"), [("init", "ADMIN_EMAIL"), ("init", "WAIT_SECONDS"), ("worker", "WAIT_SECONDS")]
+)
+def test_what_the_entrypoint_takes_from_the_environment_of_the_command_reaches_it(service, name):
+    given = {name: "given"}
+    assert compose.environment(compose.services(given)[service], given)[name] == "given"
+
+
+def test_every_variable_of_the_command_is_told_of():
+    page = (ROOT / "provider" / "docs" / "cluster.rst").read_text()
+    names = re.findall(r"\$\{(\w+)", compose.COMPOSE.read_text())
+    for name in {*names, "ADMIN_EMAIL", "FORWARDED_ALLOW_IPS", "WAIT_SECONDS"}:
+        assert f"``{name}``" in page, name
 
 
 def test_only_the_api_server_is_published_and_only_on_this_machine():

@@ -245,6 +245,15 @@ def test_it_becomes_the_part_with_whole_addresses_and_only_the_secrets_of_airflo
 
 
 @pytest.mark.parametrize(
+    ("trusted", "options"), [({}, []), ({"FORWARDED_ALLOW_IPS": "*"}, ["--proxy-headers"])]
+)
+def test_the_api_server_reads_a_proxy_s_headers_where_one_is_trusted(container, variables, trusted, options):
+    assert container.run("api-server", "--workers", "2", **variables, **trusted).returncode == 0
+    (call,) = container.called()
+    assert call["args"] == ["api-server", "--workers", "2", *options]
+
+
+@pytest.mark.parametrize(
     ("browsers", "path"),
     [
         ("http://localhost:8080", ""),
