@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -13,6 +13,7 @@ from locus_stem.dags.alert_sync import locus_alert_sync
 from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Options
 from locus_stem.sandbox.server import Server
+from support.alert_clocks import move_clocks
 
 
 @pytest.fixture
@@ -70,10 +71,9 @@ def test_alerts_land_in_both_tables_and_nothing_is_delivered_without_a_webhook(l
     assert tickets == []
 
 
-def test_with_a_webhook_every_new_state_is_posted(lake, server, tickets):
+def test_with_a_webhook_every_new_state_is_posted(lake, server, tickets, monkeypatch):
     locus_alert_sync().test()
-    began = datetime.now(UTC)
-    server.fleet.set_now(lambda: began + timedelta(days=5))
+    move_clocks(monkeypatch, server.fleet, timedelta(days=5))
     before = lake.read("locus_alert_history").num_rows
     run = locus_alert_sync(defaults={"webhook_conn_id": "tickets"}).test()
     assert states(run) == {"sync": "success", "deliver": "success"}

@@ -15,9 +15,10 @@ EXAMPLES = ROOT / "provider" / "docs" / "examples"
 
 
 @pytest.fixture
-def server(monkeypatch, tmp_path):
+def server(request, monkeypatch, tmp_path):
     """The sandbox, its connections, and a lake of its own."""
-    with Server(Fleet(sites=4), Options()) as running:
+    sites = getattr(request, "param", 4)
+    with Server(Fleet(sites=sites), Options()) as running:
         for conn_id, connection in sandbox_connections(running.url).items():
             monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
         monkeypatch.setenv("AIRFLOW__LOCUS_STEM__LAKE_URI", f"file://{tmp_path}/lake")

@@ -46,6 +46,8 @@ def test_the_sensors_give_what_they_waited_for(server, example_bundle):
     assert {alert["siteId"] for alert in found["fault"]} == {SITE}
 
 
+# So many sites have an open alert at any time.
+@pytest.mark.parametrize("server", [16], indirect=True)
 def test_every_alert_reaches_the_webhook_of_the_example_and_open_ones_are_asked_in_sql(
     tmp_path, monkeypatch, dags_folder
 ):
@@ -66,8 +68,11 @@ def test_every_alert_reaches_the_webhook_of_the_example_and_open_ones_are_asked_
     query = QueryBuilder().register("locus_alerts", DeltaTable(f"{tmp_path}/lake/locus_alerts"))
     found = pa.table(query.execute((EXAMPLES / "alerts_open.sql").read_text())).to_pylist()
     hook = LocusHook()
-    since = (datetime.now(UTC) - timedelta(days=6)).strftime("%Y-%m-%dT%H:%M:%S")
-    answer = hook.get_partner_alerts(partner_id=hook.partner_id, status="open", tz="UTC", updated_since=since)
+    now = datetime.now(UTC)
+    begin, end = (f"{moment:%Y-%m-%dT%H:%M:%S}" for moment in (now - timedelta(days=30), now))
+    answer = hook.get_partner_alerts(
+        partner_id=hook.partner_id, status="open", tz="UTC", open_during_min=begin, open_during_max=end
+    )
     assert answer
     assert {row["alert_id"] for row in found} >= {alert["id"] for alert in answer}
 

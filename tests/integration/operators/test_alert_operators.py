@@ -13,7 +13,11 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
 
 from locus_stem.operators.alerts import LocusAlertDeliveryOperator, LocusAlertSyncOperator
+from locus_stem.sandbox.fleet import Fleet
+from locus_stem.sandbox.options import Options
+from locus_stem.sandbox.server import Server
 from locus_stem.tables.lake import Lake
+from support.alert_clocks import move_clocks
 
 SECRET = "hush-7f3a9"
 TI = SimpleNamespace(dag_id="locus_alert_sync", run_id="r", task_id="sync", map_index=-1, try_number=1)
@@ -60,6 +64,13 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
+def server():
+    """So many sites have alerts in any month, and new ones in any five days."""
+    with Server(Fleet(sites=16), Options()) as running:
+        yield running
+
+
+@pytest.fixture
 def receiver():
     with Receiver() as running:
         thread = threading.Thread(target=running.serve_forever, args=(0.02,))
@@ -85,10 +96,9 @@ def webhook(monkeypatch, receiver):
 
 
 @pytest.fixture
-def clock(server):
-    """Move the sandbox's present."""
-    began = datetime.now(UTC)
-    return lambda **ahead: server.fleet.set_now(lambda: began + timedelta(**ahead))
+def clock(server, monkeypatch):
+    """Move the present, the sandbox's and the sync's."""
+    return lambda **ahead: move_clocks(monkeypatch, server.fleet, timedelta(**ahead))
 
 
 @pytest.fixture
