@@ -8,7 +8,7 @@ from locus_stem.config import account_lake_uri, account_name
 from locus_stem.hooks.locus import LocusHook
 from locus_stem.hooks.stem import StemHook
 from locus_stem.pipelines.sources import SOURCES
-from locus_stem.tables.address import without_connection
+from locus_stem.tables.address import LakeAddress
 
 __all__ = ["table_asset"]
 
@@ -30,16 +30,14 @@ def table_asset(table: str, *, conn_id: str | None = None, lake_uri: str | None 
     :param conn_id: the account's connection; None: the default one of the table's vendor.
     :param lake_uri: the account's lake, where it has one of its own; None: ``[locus_stem] lake_uri``, for another
         connection than the default one a folder named after it in there.
-    :raises ValueError: there is no such table.
+    :raises ValueError: there is no such table, or the lake's address is none; keys in it are not repeated.
     """
     if table not in SOURCES:
         raise ValueError(f"table: {table!r} is refused; allowed: one of {', '.join(SOURCES)}")
     default = _default_conn_id(table, conn_id)
     conn_id = conn_id or default
-    lake = lake_uri or account_lake_uri(conn_id, default)
-    return Asset(
-        name=account_name(table, conn_id, default), uri=f"{without_connection(lake).rstrip('/')}/{table}"
-    )
+    lake = LakeAddress.parse(lake_uri or account_lake_uri(conn_id, default))
+    return Asset(name=account_name(table, conn_id, default), uri=f"{lake.uri}/{table}")
 
 
 def _default_conn_id(table: str, conn_id: str | None) -> str:

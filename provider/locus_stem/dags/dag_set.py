@@ -12,7 +12,7 @@ from locus_stem.dags.inventory import locus_inventory
 from locus_stem.dags.lake_maintenance import lake_maintenance
 from locus_stem.dags.monthly_bulk import locus_monthly_bulk
 from locus_stem.dags.stem_daily_backfill import stem_daily_backfill
-from locus_stem.tables.address import without_connection
+from locus_stem.tables.address import LakeAddress, LakeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,16 +87,23 @@ def _one_a_lake(accounts: tuple[Account, ...]) -> list[Account]:
     lakes: dict[str, Account] = {}
     owners: dict[tuple[str, type[Account]], str] = {}
     for account in by_default:
-        lake = account.lake_uri or account_lake_uri(account.conn_id, account.default_conn_id)
-        lake = without_connection(lake).rstrip("/")
+        lake = _name(account.lake_uri or account_lake_uri(account.conn_id, account.default_conn_id))
         owner = owners.get((lake, type(account)))
         if owner == account.conn_id:
             raise ValueError(f"account_dags: {owner} is given twice")
         if owner is not None:
             raise ValueError(
-                f"account_dags: {owner} and {account.conn_id} can't share the lake {lake}: one account's runs "
-                "would take the other's rows for removed; give each a lake_uri of its own, or none"
+                f"account_dags: {owner} and {account.conn_id} can't share a lake: one account's runs would take the "
+                "other's rows for removed; give each a lake_uri of its own, or none"
             )
         owners[lake, type(account)] = account.conn_id
         lakes.setdefault(lake, account)
     return list(lakes.values())
+
+
+def _name(lake_uri: str) -> str:
+    """Give a lake's name; an address that is none stays as it is, for the task that opens it to refuse."""
+    try:
+        return LakeAddress.parse(lake_uri).uri
+    except LakeError:
+        return lake_uri

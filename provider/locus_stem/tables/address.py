@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote
 
-__all__ = ["LakeAddress", "LakeError", "LakeUnavailableError", "without_connection"]
+__all__ = ["LakeAddress", "LakeError", "LakeUnavailableError"]
 
 ALLOWED = (
     "allowed are file:///absolute/folder, s3://bucket/folder, gs://bucket/folder and "
@@ -19,7 +19,11 @@ ALLOWED = (
     "before the bucket or container where the environment's own keys are not meant"
 )
 CLOUD_SCHEMES = ("s3", "gs", "abfss")
+SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.ASCII | re.IGNORECASE)
 CONNECTION_ID = re.compile(r"[\w.-]+", re.ASCII)
+#: Azure's keys end in =, which no container's name holds.
+CONTAINER = re.compile(r"[\w$-]+", re.ASCII)
+HEX = re.compile("%[0-9A-Fa-f]{2}")
 
 
 class LakeError(ValueError):
@@ -51,67 +55,83 @@ class LakeAddress:
     def parse(cls, uri: str) -> LakeAddress:
         """Take an address apart.
 
-        :raises LakeError: it is none that a lake can have; keys that stand in it are not repeated
+        :raises LakeError: it is none that a lake can have; one in which keys can stand isn't repeated
         """
-        parts = urlsplit(uri)
-        conn_id, place = _split(parts)
-        if not parts.scheme:
-            kind = "has no scheme" if uri.startswith("/") else "is a relative path"
-            raise LakeError(f"lake {_shown(uri)!r} {kind}; {ALLOWED}")
-        if parts.scheme not in {"file", *CLOUD_SCHEMES}:
-            raise LakeError(f"lake {_shown(uri)!r}: scheme {parts.scheme!r} is unknown; {ALLOWED}")
-        if conn_id is not None and not CONNECTION_ID.fullmatch(conn_id):
+        found = SCHEME.match(uri)
+        if found is None:
+            shown = "…" if re.search("[@:]", uri) else repr(uri)
+            kind = "has no scheme with ://" if uri.startswith("/") or ":" in uri else "is a relative path"
+            raise LakeError(f"lake {shown} {kind}; {ALLOWED}")
+        scheme, behind = found[1].lower(), uri[found.end() :]
+        if scheme == "file":
+            return cls._file(behind)
+        if scheme in CLOUD_SCHEMES:
+            return cls._cloud(scheme, behind)
+        raise LakeError(f"lake {scheme}://…: scheme {scheme!r} is unknown; {ALLOWED}")
+
+    @classmethod
+    def _file(cls, behind: str) -> LakeAddress:
+        host, path, more = _parts(behind)
+        if host and re.search("[@:]", behind):
+            raise LakeError(f"lake file://… names a host; a folder has three slashes; {ALLOWED}")
+        shown = repr(f"file://{host}{path}")
+        if host:
+            raise LakeError(f"lake {shown} names the host {host!r}; a folder has three slashes; {ALLOWED}")
+        if not path:
+            raise LakeError(f"lake {shown} is a relative path; {ALLOWED}")
+        if HEX.search(unquote(path)):
             raise LakeError(
-                f"lake {parts.scheme}://…: keys don't belong into the address: what stands before the last @ must be "
-                f"the id of an Airflow connection (letters, digits, _ . -); {ALLOWED}"
+                f"lake {shown}: deltalake can't open a folder whose name holds % and two hex digits; {ALLOWED}"
             )
-        if parts.scheme == "file":
-            _check_file(parts, _shown(uri))
-        elif not place:
-            raise LakeError(f"lake {_shown(uri)!r} names no bucket; {ALLOWED}")
-        elif parts.scheme == "abfss" and not re.fullmatch(r"[^@]+@[^@]+\.[^@]+", place):
-            raise LakeError(f"lake {_shown(uri)!r} names no container@account.…; {ALLOWED}")
-        elif re.search("%[0-9A-Fa-f]{2}", parts.path):
+        if more:
+            raise LakeError(f"lake {shown} is followed by ? or #; {ALLOWED}")
+        return cls(f"file://{path.rstrip('/')}", "file", None, "", unquote(path).rstrip("/"))
+
+    @classmethod
+    def _cloud(cls, scheme: str, behind: str) -> LakeAddress:
+        conn_id, behind = _without_connection(scheme, behind)
+        place, path, more = _parts(behind)
+        shown = repr(f"{scheme}://{place}{path}")
+        if not place:
+            raise LakeError(f"lake {shown} names no bucket; {ALLOWED}")
+        if scheme == "abfss" and not re.fullmatch(r"[^@]+@[^@]+\.[^@]+", place):
+            raise LakeError(f"lake {shown} names no container@account.…; {ALLOWED}")
+        if HEX.search(path):
             raise LakeError(
-                f"lake {_shown(uri)!r}: % and two hex digits name one place to deltalake and another to pyarrow; "
+                f"lake {shown}: % and two hex digits name one place to deltalake and another to pyarrow; "
                 f"write the character itself; {ALLOWED}"
             )
-        if parts.query or parts.fragment:
-            raise LakeError(f"lake {_shown(uri).split('#', 1)[0]!r} is followed by ? or #; {ALLOWED}")
-        path = unquote(parts.path) if parts.scheme == "file" else parts.path
-        public = without_connection(uri)
-        return cls(public.rstrip("/") or public, parts.scheme, conn_id, place, path.rstrip("/"))
+        if more:
+            raise LakeError(f"lake {shown} is followed by ? or #; {ALLOWED}")
+        path = path.rstrip("/")
+        return cls(f"{scheme}://{place}{path}", scheme, conn_id, place, path)
 
 
-def without_connection(uri: str) -> str:
-    """Give the name of a lake or of something in it: its address without the connection; nothing else is checked."""
-    parts = urlsplit(uri)
-    if parts.scheme not in CLOUD_SCHEMES:
-        return uri
-    return uri.replace(f"//{parts.netloc}", f"//{_split(parts)[1]}", 1)
+def _without_connection(scheme: str, behind: str) -> tuple[str | None, str]:
+    """Give the connection of an address in a cloud, and the rest.
 
+    A secret can hold a slash: so what stands before any ``@``, in the folder too, must be a connection or a container.
 
-def _split(parts: SplitResult) -> tuple[str | None, str]:
-    """Give connection and place of an address's authority."""
-    own = 1 if parts.scheme == "abfss" else 0
-    pieces = parts.netloc.rsplit("@", own + 1)
-    if len(pieces) < own + 2:
-        return None, parts.netloc
-    return pieces[0], "@".join(pieces[1:])
-
-
-def _shown(uri: str) -> str:
-    return without_connection(uri).split("?", 1)[0]
-
-
-def _check_file(parts: SplitResult, shown: str) -> None:
-    if parts.netloc:
+    :raises LakeError: keys can stand in it
+    """
+    *before, last = behind.split("@")
+    container = before.pop() if before and scheme == "abfss" else None
+    if (
+        len(before) > 1
+        or not all(map(CONNECTION_ID.fullmatch, before))
+        or (container is not None and not CONTAINER.fullmatch(container))
+        or ":" in _parts(last)[0]
+    ):
         raise LakeError(
-            f"lake {shown!r} names the host {parts.netloc!r}; a folder has three slashes; {ALLOWED}"
+            f"lake {scheme}://…: keys don't belong into the address: what stands before the last @ must be "
+            "the id of an Airflow connection (letters, digits, _ . -), of Azure the container, and no folder has an @; "
+            f"{ALLOWED}"
         )
-    if not parts.path.startswith("/"):
-        raise LakeError(f"lake {shown!r} is a relative path; {ALLOWED}")
-    if re.search("%[0-9A-Fa-f]{2}", unquote(parts.path)):
-        raise LakeError(
-            f"lake {shown!r}: deltalake can't open a folder whose name holds % and two hex digits; {ALLOWED}"
-        )
+    return (before[0] if before else None), last if container is None else f"{container}@{last}"
+
+
+def _parts(behind: str) -> tuple[str, str, str]:
+    """Give what stands before the first slash, the path, and what follows it from ? or # on."""
+    named = re.split("[?#]", behind, maxsplit=1)[0]
+    place, slash, path = named.partition("/")
+    return place, slash + path, behind[len(named) :]

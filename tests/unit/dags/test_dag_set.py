@@ -50,11 +50,20 @@ def test_each_lake_is_maintained_once():
 
 @pytest.mark.parametrize("other", ["s3://bucket/lake", "s3://bucket/lake/", "s3://other_keys@bucket/lake"])
 def test_two_accounts_of_one_vendor_have_no_lake_in_common(monkeypatch, other):
-    with pytest.raises(ValueError, match="west and east can't share the lake s3://bucket/lake"):
+    with pytest.raises(ValueError, match="west and east can't share a lake"):
         account_dags(LocusAccount("west", "s3://bucket/lake"), LocusAccount("east", other))
     monkeypatch.setenv("AIRFLOW__LOCUS_STEM__LAKE_URI", "s3://bucket/lake")
     with pytest.raises(ValueError, match="locus_default and east"):
         account_dags(LocusAccount(), LocusAccount("east", other))
+
+
+def test_lakes_that_are_refused_or_known_in_the_task_alone_are_told_apart_and_not_shown():
+    secret = "s3://AKIA:ab/hidden@bucket/lake"
+    template = "s3://{{ var.value.keys }}@bucket"
+    assert account_dags(LocusAccount("west", f"{template}/west"), LocusAccount("east", f"{template}/east"))
+    with pytest.raises(ValueError, match="west and east can't share a lake") as caught:
+        account_dags(LocusAccount("west", secret), LocusAccount("east", secret))
+    assert "hidden" not in str(caught.value)
 
 
 def test_schedules_and_defaults_are_given_by_the_dags_name():

@@ -106,6 +106,21 @@ def test_an_asset_is_the_tables_name_and_address(monkeypatch, table, arguments, 
     assert table_asset(table, **arguments).uri == uri
 
 
+@pytest.mark.parametrize(
+    "lake",
+    [
+        "s3://AKIA:ab/hidden@b/l",
+        "s3a://AKIA:hidden@b/l",
+        "abfss://c:hidden@a.dfs.core.windows.net/l",
+        "AKIA:hidden@b",
+    ],
+)
+def test_a_lakes_address_in_which_keys_stand_is_no_assets(lake):
+    with pytest.raises(ValueError, match="allowed are file:///absolute/folder") as caught:
+        table_asset("runs", lake_uri=lake)
+    assert "hidden" not in str(caught.value)
+
+
 def test_a_dag_file_that_names_a_table_imports_nothing_heavy():
     code = (
         f"import runpy, sys; runpy.run_path({str(EXAMPLE)!r}); "

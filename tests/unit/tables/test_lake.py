@@ -17,7 +17,7 @@ from locus_stem.tables.objects import load_objects
         ("", "relative path"),
         ("/var/lake", "no scheme"),
         ("file://lake/here", "host 'lake'"),
-        ("file:lake", "relative path"),
+        ("file:lake", "no scheme"),
         ("s3:///lake", "names no bucket"),
         ("s3://bucket/lake?region=eu", "followed by"),
         ("file:///lake#1", "followed by"),
