@@ -55,12 +55,16 @@ class Answer:
     :param payload: what stands under the endpoint's answer key; the whole object without it.
     :param asked_at: own clock in UTC when the request was sent.
     :param server_date: the answer's Date header, None where there is none.
+    :param weight: the most memory, in bytes, that it takes, as :func:`locus_stem.api.bounds.weight` reckons it.
+    :param total: how many objects the list has by the answer's own `total`, None where that can't be read.
     """
 
     payload: Any
     asked_at: datetime
     server_date: datetime | None
     call: Call
+    weight: int = 0
+    total: int | None = None
 
     @property
     def trusted_date(self) -> datetime | None:
@@ -109,7 +113,7 @@ class Reader:
         :raises ApiError: it is something else, or its `statusCode` means that error.
         """
         try:
-            return self._object(raw, path, None, None)
+            return self._object(raw, path, None, None)[0]
         except ApiError as error:
             raise error.with_traceback(None) from None  # the frames hold what the server wrote
 
@@ -125,7 +129,7 @@ class Reader:
 
     def _answer(self, raw: RawAnswer, call: Call) -> Answer:
         endpoint, path = call.endpoint, call.path
-        body = self._object(raw, path, endpoint.read_refusal, call.bound)
+        body, weighs = self._object(raw, path, endpoint.read_refusal, call.bound)
         payload: Any = body
         if endpoint.answer_key is not None:
             if endpoint.answer_key not in body:
@@ -140,7 +144,8 @@ class Reader:
                 )
             for item in payload:  # sites come with a statusCode each
                 item.pop("statusCode", None)
-        return Answer(payload, raw.asked_at, _date(raw.headers.get("date")), call)
+        date = _date(raw.headers.get("date"))
+        return Answer(payload, raw.asked_at, date, call, weighs, _count(body.get("total")))
 
     def _object(
         self,
@@ -148,26 +153,27 @@ class Reader:
         path: str,
         read_refusal: ReadRefusal | None,
         bound: Bound | None,
-    ) -> dict[str, Any]:
+    ) -> tuple[dict[str, Any], int]:
+        """Give the body and what it weighs."""
         packed = self._body(raw, path, bound)
         if bound is not None and packed.count(b"{") > bound.objects:
             raise ExcessiveAnswerError(
                 f"the answer holds more than {bound.objects} objects, which what was asked for can't have",
                 path=path,
             )
-        body = _json(packed, path)
+        body, weighs = _json(packed, path)
         if not isinstance(body, dict):
             raise MalformedAnswerError("the answer is JSON, but not an object", path=path, status=raw.status)
         status = _status_in(body)
         if not 200 <= status < 300:
             raise self._status_error(status, _message(body), raw.headers, path, read_refusal)
         body.pop("statusCode", None)
-        return body
+        return body, weighs
 
     def _said(self, raw: RawAnswer, path: str) -> str | None:
         """Give an error's own message, empty where it has none that tells something, None where it can't be read."""
         try:
-            return _message(_json(self._body(raw, path, None), path))
+            return _message(_json(self._body(raw, path, None), path)[0])
         except OversizedAnswerError:
             return ""
         except MalformedAnswerError:
@@ -267,10 +273,11 @@ def _host(location: str) -> str:
         return ""
 
 
-def _json(body: bytes, path: str) -> Any:
+def _json(body: bytes, path: str) -> tuple[Any, int]:
+    """Read a body; give what it weighs too."""
     if not body or body.isspace():
         raise MalformedAnswerError("the answer is empty", path=path)
-    if weight(body) > MAX_WEIGHT:
+    if (weighs := weight(body)) > MAX_WEIGHT:
         raise OversizedAnswerError(
             f"the answer ({len(body)} bytes) would take more than {MAX_WEIGHT // 2**20} MiB to read",
             path=path,
@@ -281,7 +288,7 @@ def _json(body: bytes, path: str) -> Any:
         raise MalformedAnswerError(f"the answer ({len(body)} bytes) is not JSON", path=path) from None
     if deeper_than(read, MAX_DEPTH):
         raise MalformedAnswerError(f"the answer is nested deeper than {MAX_DEPTH} levels", path=path)
-    return read
+    return read, weighs
 
 
 def _no_constant(name: str) -> Any:
@@ -297,6 +304,12 @@ def _status_in(body: Mapping[str, Any]) -> int:
         status = int(status)
     is_status = isinstance(status, int) and not isinstance(status, bool) and 0 < status < 1000
     return status if is_status else 0
+
+
+def _count(value: Any) -> int | None:
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value):
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _message(body: Any) -> str:

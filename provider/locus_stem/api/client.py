@@ -266,9 +266,9 @@ class StemClient(StemEndpoints, _Client[StemCredentials]):
         paging = Paging(call)
         while paging.call is not None:
             try:
-                page = self.call(paging.call)
+                page = self.answer(paging.call)
             except StemNoResults:
-                page = []
+                page = None
             yield from paging.take(page)
 
 
@@ -283,8 +283,8 @@ class AsyncStemClient(StemEndpoints, _AsyncClient[StemCredentials]):
         paging = Paging(call)
         while paging.call is not None:
             try:
-                page = await self.call(paging.call)
+                page = await self.answer(paging.call)
             except StemNoResults:
-                page = []
+                page = None
             for item in paging.take(page):
                 yield item

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime, timedelta
 from functools import partial
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.api.bounds import streams_bound
@@ -20,7 +22,9 @@ from locus_stem.api.errors import (
 from locus_stem.api.parameter import Kind, Param
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
+
+    from locus_stem.api.answer import Answer
 
 STREAM_TYPES = ("MONITOR", "CONVERTER", "INTERVAL_REVENUE")
 #: Seconds.
@@ -28,8 +32,9 @@ RESOLUTIONS = (900, 1800, 3600)
 DEFAULT_RESOLUTION = 900
 STREAMS_LIMIT = timedelta(days=365)
 DEFAULT_PER_PAGE = 100
-#: Objects of a list; one that goes on longer is taken for one that never ends.
-MOST_LISTED = 100_000
+#: Most memory, in bytes, that the objects of a list may take, 19,000 sites; one that goes on longer is taken for one
+#: that never ends.
+MAX_LIST_WEIGHT = 32 * 2**20
 
 Meanings = tuple[tuple[re.Pattern[str], type[RefusedError], tuple[int, ...]], ...]
 
@@ -166,43 +171,68 @@ STEM_ENDPOINTS: tuple[Endpoint, ...] = endpoints_of(StemEndpoints)
 class Paging:
     """Walk through the pages of a list, without IO: send `call`, hand its answer to `take`, until it is None.
 
-    The end is a page shorter than `per_page`, the refusal StemNoResults, or a page that holds nothing new
-    (the answer's own `page` and `total` are vague). An object that two pages hold is given once; two that differ and
-    have one id are both given.
+    The end is the refusal StemNoResults, a page that holds nothing new, or one shorter than `per_page`; not this one
+    where its own `total` tells of more. An object that two pages hold is given once; two that differ and have one id
+    are both given.
 
     :param call: of get_clients or get_client_sites; its `page` is where to begin.
     """
 
     def __init__(self, call: Call) -> None:
-        self._call = call
+        self._call = call.endpoint.request(**{"per_page": DEFAULT_PER_PAGE, **call.arguments})
         self._ended = False
-        self._seen: dict[str, dict[str, Any]] = {}
+        #: By a digest of the id that of the object: a list's memory is not taken twice.
+        self._seen: dict[bytes, bytes] = {}
+        self._given, self._total = (self._number - 1) * self._per_page, 0
+        #: What the pages so far take, in bytes.
+        self.weight = 0
 
     @property
     def call(self) -> Call | None:
         """What to send next, None at the end."""
         return None if self._ended else self._call
 
-    def take(self, page: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    @property
+    def is_whole(self) -> bool:
+        """Whether there were as many objects as each page's `total` told; it may be vague."""
+        return self._given >= self._total
+
+    def take(self, answer: Answer | None) -> list[dict[str, Any]]:
         """Give the objects of a page that were not on an earlier one.
 
-        :raises MalformedAnswerError: the list goes on past :data:`MOST_LISTED` objects.
+        :param answer: None for the refusal StemNoResults.
+        :raises MalformedAnswerError: the list takes more than :data:`MAX_LIST_WEIGHT`.
         """
-        new, before = [], len(self._seen)
-        for item in page:
-            key = str(item.get("id"))
-            if self._seen.get(key) != item:
-                self._seen[key] = item
-                new.append(item)
-        if len(self._seen) > MOST_LISTED:
+        if answer is None:
+            self._ended = True
+            return []
+        self.weight += answer.weight
+        if self.weight > MAX_LIST_WEIGHT:
             raise MalformedAnswerError(
-                f"the list doesn't end: it has gone on past {MOST_LISTED} objects", path=self._call.path
+                f"the list doesn't end: it has gone on past {MAX_LIST_WEIGHT // 2**20} MiB",
+                path=self._call.path,
             )
-        arguments = self._call.arguments
-        number, per_page = (
-            int(str(arguments.get(name, default)))
-            for name, default in (("page", 1), ("per_page", DEFAULT_PER_PAGE))
-        )
-        self._ended = len(self._seen) == before or len(page) < per_page
-        self._call = self._call.endpoint.request(**{**arguments, "page": number + 1})
+        new = [item for item in answer.payload if self._is_new(item)]
+        self._given += len(new)
+        self._total = max(self._total, answer.total or 0)  # one that counts its page's alone tells of no more
+        self._ended = not new or (len(answer.payload) < self._per_page and self.is_whole)
+        self._call = self._call.endpoint.request(**{**self._call.arguments, "page": self._number + 1})
         return new
+
+    @property
+    def _number(self) -> int:
+        return int(str(self._call.arguments.get("page", 1)))
+
+    @property
+    def _per_page(self) -> int:
+        return int(str(self._call.arguments["per_page"]))
+
+    def _is_new(self, item: Mapping[str, Any]) -> bool:
+        key, content = _digest(str(item.get("id"))), _digest(item)
+        is_new = self._seen.get(key) != content
+        self._seen[key] = content
+        return is_new
+
+
+def _digest(value: Any) -> bytes:
+    return blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).digest()

@@ -9,7 +9,7 @@ and one without when it came back.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
@@ -24,7 +24,7 @@ from locus_stem.tables.objects import gone_from, load_objects
 from locus_stem.tables.schemas import snake_case
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from datetime import date
 
     from locus_stem.api.endpoint import Call
@@ -41,6 +41,29 @@ ACCOUNT = ("account", "")
 GONE = "the API no longer lists it"
 #: Seconds for which a page of a client's sites is asked for again where that fails.
 PATIENCE = 60.0
+#: Lists that take more, in bytes, are loaded before the next client is asked.
+MOST_HELD = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """A list that has ended.
+
+    :param is_whole: what it lacks is no longer listed.
+    :param weight: what it takes, in bytes.
+    """
+
+    objects: list[dict[str, Any]]
+    is_whole: bool
+    weight: int
+
+    def of_client(self, client: str) -> _List:
+        """Give listed sites as this client's, whichever client they name themselves."""
+        mine = [
+            {**{name: one[name] for name in one if snake_case(name) != "client_id"}, "client_id": client}
+            for one in self.objects
+        ]
+        return replace(self, objects=mine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +98,7 @@ def refresh_sites(lake: Lake, today: date, turn: Turn) -> tuple[int, dict[str, L
     fetches = last_fetches(lake, SITES)
     known = {client: fetches.get(("client", client)) for client in sorted(listed)}
     due = [client for client, fetch in known.items() if not fetch or fetch.skipped or fetch.day < today]
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, _List] = {}
     refused: dict[str, str] = {}
     failing: dict[str, RetriableError] = {}
     done: list[str] = []
@@ -83,9 +106,12 @@ def refresh_sites(lake: Lake, today: date, turn: Turn) -> tuple[int, dict[str, L
         for client in due:
             if turn.over():
                 break
+            if sum(one.weight for one in found.values()) > MOST_HELD:
+                counts = summed(counts, _load_sites(lake, found, today))
+                found = {}
             try:
                 call = StemEndpoints.get_client_sites.request(client_id=client)
-                found[client] = [_of_client(client, one) for one in _pages(call, turn, PATIENCE)]
+                found[client] = _listed_by(call, turn, PATIENCE).of_client(client)
             except RetriableError as error:
                 log.warning("client %s: its sites are not to be had: %s", client, error)
                 failing[client] = error
@@ -104,7 +130,7 @@ def refresh_sites(lake: Lake, today: date, turn: Turn) -> tuple[int, dict[str, L
         refused |= {client: f"no usable answer: {error}" for client, error in failing.items()}
         done += failing
     finally:
-        loaded = _load_sites(lake, {client: found[client] for client in done if client in found}, today)
+        loaded = _load_sites(lake, found, today)
         fetched = [Fetch("client", client, today, refused.get(client)) for client in done]
         counts = summed(counts, loaded, {COVERAGE: record_fetches(lake, SITES, fetched)} if fetched else {})
     if refused and len(refused) == len(listed):
@@ -116,14 +142,6 @@ def refresh_sites(lake: Lake, today: date, turn: Turn) -> tuple[int, dict[str, L
 
 def _is_answered_today(fetch: Fetch | None, today: date) -> bool:
     return fetch is not None and not fetch.skipped and fetch.day >= today
-
-
-def _of_client(client: str, one: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a listed site as this client's, whichever client it names itself."""
-    return {
-        **{name: value for name, value in one.items() if snake_case(name) != "client_id"},
-        "client_id": client,
-    }
 
 
 def listed_sites(lake: Lake) -> Listed:
@@ -152,29 +170,29 @@ def listed_sites(lake: Lake) -> Listed:
 
 def _refresh_clients(lake: Lake, today: date, turn: Turn) -> dict[str, LoadCounts]:
     try:
-        objects = _pages(StemEndpoints.get_clients.request(), turn)
+        listed = _listed_by(StemEndpoints.get_clients.request(), turn)
     except RefusedError as error:
         raise NothingAllowedError(f"The API refuses to list the clients: {error}") from error
+    objects = listed.objects
     if not objects:
         log.warning("%s: the API lists nothing; no site is asked", CLIENTS)
     counts = load_objects(lake, CLIENTS, objects, complete=False, today=today)
-    gone = gone_from(CLIENTS, objects, lake.read(CLIENTS))
+    gone = gone_from(CLIENTS, objects, lake.read(CLIENTS)) if listed.is_whole else set[str]()
     marked = _mark(lake, CLIENTS, "client", _ids(objects), gone, today)
     log.info("%s: %d listed, %s", CLIENTS, len(objects), counts)
     return {CLIENTS: counts, COVERAGE: marked + record_fetches(lake, CLIENTS, [Fetch(*ACCOUNT, today)])}
 
 
-def _load_sites(
-    lake: Lake, of_client: Mapping[str, Sequence[Mapping[str, Any]]], today: date
-) -> dict[str, LoadCounts]:
+def _load_sites(lake: Lake, of_client: Mapping[str, _List], today: date) -> dict[str, LoadCounts]:
     """Load the sites of clients whose list has ended, and mark those of their sites that it lacks, if it can tell."""
     if not of_client:
         return {}
-    objects = [one for mine in of_client.values() for one in mine]
+    objects = [one for mine in of_client.values() for one in mine.objects]
     counts = load_objects(lake, SITES, objects, complete=False, today=today)
     known, gone = lake.read(SITES), set[str]()
     for client, mine in of_client.items():
-        gone |= gone_from(SITES, mine, known.filter(pc.equal(known.column("client_id"), client)))
+        if mine.is_whole:
+            gone |= gone_from(SITES, mine.objects, known.filter(pc.equal(known.column("client_id"), client)))
     marked = _mark(lake, SITES, "site", _ids(objects), gone, today)
     log.info("%s: %d listed of %d client(s), %s", SITES, len(objects), len(of_client), counts)
     return {SITES: counts, COVERAGE: marked}
@@ -200,7 +218,7 @@ def _listed(lake: Lake, table: str) -> set[str]:
     return set(known) - gone
 
 
-def _pages(call: Call, turn: Turn, patience: float | None = None) -> list[dict[str, Any]]:
+def _listed_by(call: Call, turn: Turn, patience: float | None = None) -> _List:
     """Ask for all pages of a list.
 
     :param patience: seconds for which a page is asked for again where it fails; None: the client's budget.
@@ -211,11 +229,13 @@ def _pages(call: Call, turn: Turn, patience: float | None = None) -> list[dict[s
     paging, found = Paging(call), list[dict[str, Any]]()
     while paging.call is not None:
         try:
-            page = turn.answer(paging.call, set_aside=patience).payload
+            page = turn.answer(paging.call, set_aside=patience)
         except StemNoResults:
-            break
+            page = None
         found += paging.take(page)
-    return found
+    if not paging.is_whole:
+        log.warning("%s: fewer are listed than its total tells: none counts as gone", call.path)
+    return _List(found, paging.is_whole, paging.weight)
 
 
 def _ids(objects: Iterable[Mapping[str, Any]]) -> set[str]:

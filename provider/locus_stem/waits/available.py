@@ -121,7 +121,7 @@ class StreamStartWait(Wait):
                 answer = yield paging.call
             except StemNoResults:
                 return None
-            for site in paging.take(answer.payload):
+            for site in paging.take(answer):
                 if site.get("id") == self.site_id:
                     return self._decided(answer, site)
         return None

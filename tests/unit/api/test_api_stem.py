@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -17,7 +18,11 @@ from locus_stem.api import (
     StemNoResults,
     StemStreamUnavailable,
 )
+from locus_stem.api.answer import Reader
+from locus_stem.api.stem import Paging
+from locus_stem.api.wire import RawAnswer
 
+NOW = datetime(2025, 10, 27, tzinfo=UTC)
 KEY = StemCredentials(api_key="key")
 STREAMS = StemEndpoints.get_site_streams.request(
     site_id="a", start="2024-01-01T00:00:00Z", end="2024-01-02T00:00:00Z"
@@ -31,10 +36,8 @@ def refused(status: int, *messages: str) -> httpx.Response:
     )
 
 
-def page(*ids: str, number: Any = 1) -> httpx.Response:
-    return httpx.Response(
-        200, json={"clients": [{"id": one} for one in ids], "total": "many", "page": number}
-    )
+def page(*ids: str, number: Any = 1, total: Any = "many") -> httpx.Response:
+    return httpx.Response(200, json={"clients": [{"id": one} for one in ids], "total": total, "page": number})
 
 
 @pytest.mark.parametrize(
@@ -205,7 +208,51 @@ def test_without_per_page_a_page_of_100_is_full(asker: Any, api: Any) -> None:
     full = {"sites": [{"id": str(number)} for number in range(100)]}
     api.steps.extend([httpx.Response(200, json=full), httpx.Response(200, json={"sites": []})])
     assert len(asker.use(KEY).pages(call)) == 100
-    assert api.sent[1].url.raw_path == b"/api/v1/clients/Acme%20%2F%20West/sites?name=depot&page=2"
+    path = b"/api/v1/clients/Acme%20%2F%20West/sites"
+    assert [request.url.raw_path for request in api.sent] == [
+        path + b"?name=depot&per_page=100",
+        path + b"?name=depot&page=2&per_page=100",
+    ]
+
+
+@pytest.mark.parametrize("total", [3, "3"])
+def test_a_short_page_is_no_end_where_its_total_tells_of_more(asker: Any, api: Any, total: Any) -> None:
+    api.steps.extend([page("a", total=total), page("b", total=total), page("c", total=total)])
+    assert [item["id"] for item in asker.use(KEY).pages(CLIENTS)] == ["a", "b", "c"]
+    assert len(api.sent) == 3
+
+
+@pytest.mark.parametrize("total", [None, True, "many", -1, 1, 2.5, "9" * 10_000, [3]])
+def test_a_total_that_tells_nothing_is_not_followed(asker: Any, api: Any, total: Any) -> None:
+    api.steps.append(page("a", total=total))
+    assert [item["id"] for item in asker.use(KEY).pages(CLIENTS)] == ["a"]
+    assert len(api.sent) == 1
+
+
+@pytest.mark.parametrize("last", [page(total=9), refused(400, "No results found"), page("a", "b", total=9)])
+def test_a_list_that_stays_below_its_total_ends_and_is_not_whole(last: httpx.Response) -> None:
+    reader, paging = Reader(str), Paging(CLIENTS)
+    for number, answered in enumerate((page("a", "b", total=9), page("c", total=9), last)):
+        assert paging.call is not None, number
+        sent = RawAnswer(answered.status_code, {}, answered.content, NOW, 0.0)
+        paging.take(reader.answer(sent, paging.call) if answered.status_code == 200 else None)
+    assert paging.call is None
+    assert not paging.is_whole
+
+
+def test_a_list_that_begins_later_counts_the_pages_before(asker: Any, api: Any) -> None:
+    api.steps.append(page("e", number=3, total=5))
+    call = StemEndpoints.get_clients.request(page=3, per_page=2)
+    assert [item["id"] for item in asker.use(KEY).pages(call)] == ["e"]
+
+
+def test_a_list_that_takes_too_much_is_given_up(asker: Any, api: Any) -> None:
+    text = "x" * 2**20
+    fat = ({"clients": [{"id": f"{n}{side}", "name": text} for side in "ab"]} for n in range(20))
+    api.steps.extend(httpx.Response(200, json=one) for one in fat)
+    with pytest.raises(MalformedAnswerError, match="gone on past 32 MiB"):
+        asker.use(KEY).pages(CLIENTS)
+    assert len(api.sent) == 8
 
 
 def test_another_refusal_of_a_page_is_an_error(asker: Any, api: Any) -> None:
