@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import secrets
-import sqlite3
 import zlib
 from collections import defaultdict
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ ASCII = ('"', "%", "&", "+", "\\'<", "%2B", "/=")
 LATIN = ('"', "%", "&", "+", "é", "\\'<")
 #: What a path or a query can hold as it is.
 IN_A_URL = ("%22", "%25", "+", "%C3%A9", "~", "'")
+#: What every encoding writes as it is.
+PLAIN = ("-", "_", ".")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,13 @@ class Canary:
     def new(cls, name: str, between: tuple[str, ...] = ANY_TEXT) -> Canary:
         marks = tuple(secrets.token_hex(4) for _ in range(len(between) + 1))
         value = "".join(mark + other for mark, other in zip(marks, (*between, ""), strict=True))
+        return cls(name, value, marks)
+
+    @classmethod
+    def of(cls, name: str, value: str) -> Canary:
+        """Take a secret that something else has made: its marks are its pieces of eight letters and digits."""
+        marks = tuple(re.findall(r"[0-9A-Za-z]{8}", value))
+        assert marks, f"{name} has no piece to know it by"
         return cls(name, value, marks)
 
     def needles(self) -> Iterator[bytes]:
@@ -73,45 +83,45 @@ class Search:
             if needle in content:
                 self.found[name].add(place)
 
-    def files(self, folder: Path) -> None:
-        """Look into every file, into Parquet's columns and what zlib has packed as well, and at the files' names."""
+    def files(self, folder: Path, besides: Iterable[str] = ()) -> None:
+        """Look into every file and at the files' names.
+
+        :param besides: what isn't looked into, by its name in the folder.
+        """
+        left_out = {folder / name for name in besides}
         for path in sorted(folder.rglob("*")):
+            if not left_out.isdisjoint((path, *path.parents)):
+                continue
             place = str(path.relative_to(folder))
             self.look(f"{place} (name)", str(path))
-            if not path.is_file():
-                continue
-            content = path.read_bytes()
-            self.look(place, content)
-            if path.suffix == ".parquet":
-                table = pq.read_table(path)
-                self.look(place, json.dumps(table.to_pylist(), default=str, ensure_ascii=False))
-                self.look(place, str(pq.read_schema(path).metadata))
+            if path.is_file():
+                self.file(place, path.read_bytes())
 
-    def database(self, path: Path, key: str) -> dict[str, set[bytes]]:
-        """Look into every column of every table; give what is encrypted, by column, after looking into it decrypted.
+    def file(self, place: str, content: bytes) -> None:
+        """Look into a file, by its name into Parquet's columns as well."""
+        self.look(place, content)
+        if place.endswith(".parquet"):
+            table = pq.read_table(BytesIO(content))
+            self.look(place, json.dumps(table.to_pylist(), default=str, ensure_ascii=False))
+            self.look(place, str(table.schema.metadata))
+
+    def database(self, values: Iterable[tuple[str, bytes]], key: str) -> dict[str, set[bytes]]:
+        """Look into values of columns; give what is encrypted, by column, after looking into it decrypted.
 
         Connections and variables are left encrypted: they are where secrets belong.
+
+        :param values: each with its place, ``table.column``.
         """
         encrypted: dict[str, set[bytes]] = defaultdict(set)
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=60) as connection:
-            connection.text_factory = bytes
-            tables = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
-            for (name,) in tables:
-                table = name.decode()
-                rows = connection.execute(f'select * from "{table}"')  # noqa: S608
-                columns = [column[0] for column in rows.description]
-                for row in rows:
-                    for column, value in zip(columns, row, strict=True):
-                        place = f"{table}.{column}"
-                        content = value if isinstance(value, bytes) else str(value).encode()
-                        self.look(place, content)
-                        plain = _decrypted(content, key)
-                        if plain is not None:
-                            encrypted[place].add(content)
-                            if table not in {"connection", "variable"}:
-                                self.look(place, plain)
-                        for unpacked in _unpacked(content):
-                            self.look(place, unpacked)
+        for place, content in values:
+            self.look(place, content)
+            plain = _decrypted(content, key)
+            if plain is not None:
+                encrypted[place].add(content)
+                if place.partition(".")[0] not in {"connection", "variable"}:
+                    self.look(place, plain)
+            for unpacked in _unpacked(content):
+                self.look(place, unpacked)
         return encrypted
 
 

@@ -30,14 +30,13 @@ from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Accepted, Options
 from locus_stem.sandbox.reply import Reply, locus_error
 from locus_stem.sandbox.server import Server
-from support.canaries import ANY_TEXT, ASCII, IN_A_URL, LATIN, Canary, Search, command_lines
+from support.canaries import ANY_TEXT, ASCII, IN_A_URL, LATIN, PLAIN, Canary, Search, command_lines
 from support.certificates import self_signed
+from support.contents import sqlite_values
 from support.echoing import Hostile, Trap
 
 pytestmark = pytest.mark.system
 DAGS = Path(__file__).parent / "secret_dags"
-#: What stands in the tokens that Locus issues.
-PLAIN = ("-", "_", ".")
 FERNET_KEY = Fernet.generate_key().decode()
 BACKFILL = "locus_daily_backfill"
 #: Connections by what they do: their tasks fail at once, or their looks fail in a row, which is final here too.
@@ -264,7 +263,7 @@ def look_everywhere(scene: Scene) -> Search:
                 with suppress(RuntimeError):  # a mapped task's are found in the database
                     search.look("api xcoms", json.dumps(airflow.api("GET", path)))
     search.files(airflow.home)
-    scene.encrypted = search.database(airflow.home / "airflow.db", FERNET_KEY)
+    scene.encrypted = search.database(sqlite_values(airflow.home / "airflow.db"), FERNET_KEY)
     for line in scene.commands:
         search.look("command lines", line)
     for headers, body in scene.receiver.posts:
