@@ -11,7 +11,15 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from locus_stem.api.bounds import MAX_BODY_BYTES, MAX_DEPTH, MAX_WEIGHT, deeper_than, weight
+from locus_stem.api.bounds import (
+    MAX_BODY_BYTES,
+    MAX_DEPTH,
+    MAX_NAMES,
+    MAX_WEIGHT,
+    deeper_than,
+    more_names_than,
+    weight,
+)
 from locus_stem.api.errors import (
     ApiError,
     BadRequestError,
@@ -288,6 +296,10 @@ def _json(body: bytes, path: str) -> tuple[Any, int]:
         raise MalformedAnswerError(f"the answer ({len(body)} bytes) is not JSON", path=path) from None
     if deeper_than(read, MAX_DEPTH):
         raise MalformedAnswerError(f"the answer is nested deeper than {MAX_DEPTH} levels", path=path)
+    if more_names_than(read, MAX_NAMES):
+        raise OversizedAnswerError(
+            f"the answer has fields of more than {MAX_NAMES} different names", path=path
+        )
     return read, weighs
 
 

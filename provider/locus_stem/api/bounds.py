@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.api.granularity import GRANULARITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 #: Longest body that is taken, in bytes, as sent and as decompressed.
 MAX_BODY_BYTES = 64 * 2**20
@@ -22,6 +23,9 @@ MAX_BODY_BYTES = 64 * 2**20
 MAX_WEIGHT = 224 * 2**20
 #: Objects and lists within each other; the references' answers have four.
 MAX_DEPTH = 32
+#: Names of fields in an answer, each counted once. A name that comes again takes no more memory, one of its own is
+#: copied again as a column's: by their weight 1.75 million would be taken, and need three times as much.
+MAX_NAMES = 10_000
 #: No answer is refused for being longer than what was asked for up to so many bytes: errors come as pages too.
 LEAST_BYTES = 2**20
 #: Objects beside the rows, and rows that come twice, are no reason to refuse an answer.
@@ -82,17 +86,32 @@ def weight(body: bytes) -> int:
 
 def deeper_than(value: Any, most: int) -> bool:
     """Whether a JSON value has more than so many objects and lists within each other."""
+    return next(islice(_levels(value), most, None), None) is not None
+
+
+def more_names_than(value: Any, most: int) -> bool:
+    """Whether the objects of a JSON value have more than so many different names of fields."""
+    names: set[str] = set()
+    for one in chain.from_iterable(_levels(value)):
+        if isinstance(one, dict):
+            if len(one) <= most:  # else the names would be copied once more
+                names.update(one)
+            if max(len(one), len(names)) > most:
+                return True
+    return False
+
+
+def _levels(value: Any) -> Iterator[list[Any]]:
+    """Give the objects and lists of a JSON value by their depth."""
     level = [value] if isinstance(value, (dict, list)) else []
-    for _ in range(most):
+    while level:
+        yield level
         level = [
             child
             for one in level
             for child in (one.values() if isinstance(one, dict) else one)
             if isinstance(child, (dict, list))
         ]
-        if not level:
-            return False
-    return True
 
 
 def _bound(rows: int, row_bytes: int) -> Bound:

@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 #: Answers, or seconds, between two commits: few commits, and little to ask again after a kill.
 COMMIT_EVERY = 500
 COMMIT_SECONDS = 10.0
+#: Memory, in bytes, that answers may take before they are committed; those of 500 sites take 2 MB.
+COMMIT_WEIGHT = 32 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,7 @@ def refresh_details(
     result = Refreshed({}, {})
     taken: list[tuple[Wanted, Any]] = []
     failing: dict[Call, ApiError] = {}
-    done, begun = 0, False
+    done, begun, held = 0, False, 0
     committed = time.monotonic()
     try:
         while queue and not turn.over():
@@ -209,10 +211,12 @@ def refresh_details(
                     result.refused[item.detail.entity_type, item.entity_id] = str(outcome.error)
                 taken.append((item, outcome.answer.payload if outcome.answer else None))
                 done += 1
+                held += outcome.answer.weight if outcome.answer else 0
                 turn.progress("details of sites and components", done, len(wanted))
-                if len(taken) >= COMMIT_EVERY or time.monotonic() - committed >= COMMIT_SECONDS:
+                is_late = time.monotonic() - committed >= COMMIT_SECONDS
+                if is_late or len(taken) >= COMMIT_EVERY or held >= COMMIT_WEIGHT:
                     _load(lake, taken, today, result, asked)
-                    taken, committed = [], time.monotonic()
+                    taken, held, committed = [], 0, time.monotonic()
             if turn.cut_off is not None and turn.cut_off[0] in by_call:
                 failing[turn.cut_off[0]] = turn.cut_off[1]
     finally:

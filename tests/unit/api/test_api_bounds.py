@@ -16,7 +16,7 @@ from locus_stem.api import (
     StemEndpoints,
 )
 from locus_stem.api.answer import MAX_GZIP_MEMBERS, Reader
-from locus_stem.api.bounds import MAX_BODY_BYTES, MAX_DEPTH, MAX_WEIGHT, deeper_than, weight
+from locus_stem.api.bounds import MAX_BODY_BYTES, MAX_DEPTH, MAX_NAMES, MAX_WEIGHT, deeper_than, weight
 from locus_stem.api.stem import STREAM_TYPES
 from locus_stem.api.wire import RawAnswer
 
@@ -118,6 +118,22 @@ def test_a_value_may_be_as_deep_as_is_told_and_no_deeper() -> None:
     with pytest.raises(MalformedAnswerError, match="nested deeper than 32 levels"):
         READER.answer(raw(nested(MAX_DEPTH - 2)), SITES)
     assert not deeper_than(None, 1)
+
+
+@pytest.mark.parametrize("objects", [1, 100])
+def test_an_answer_may_have_as_many_names_as_is_told_and_no_more(objects) -> None:
+    def named(names: int) -> bytes:
+        rows = [{f"name{number}": 1 for number in range(one, names, objects)} for one in range(objects)]
+        return json.dumps({"sites": [*rows, {"name0": 1}]}).encode()
+
+    assert READER.answer(raw(named(MAX_NAMES - 1)), SITES).payload
+    with pytest.raises(OversizedAnswerError, match="more than 10000 different names"):
+        READER.answer(raw(named(MAX_NAMES)), SITES)
+
+
+def test_an_answer_knows_its_weight() -> None:
+    body = b'{"sites": [{"id": 1}]}'
+    assert READER.answer(raw(body), SITES).weight == weight(body)
 
 
 def test_gzip_of_many_members_is_not_taken_apart() -> None:
