@@ -80,13 +80,19 @@ class Lake:
         return self.store.filesystem(), self._address.place.split("@")[0] + self._address.path
 
     def open(self, name: str) -> DeltaTable | None:
-        """Return the table's newest state, or None where there is no such table."""
+        """Return the table's newest state, or None where there is no such table.
+
+        :raises LakeUnavailableError: the storage fails
+        """
         from deltalake import DeltaTable
 
+        from locus_stem.tables.storage_failures import storage_failures
+
         address, options = self.delta_address(name)
-        if not DeltaTable.is_deltatable(address, options):
-            return None
-        return DeltaTable(address, storage_options=options)
+        with storage_failures(self.uri):
+            if not DeltaTable.is_deltatable(address, options):
+                return None
+            return DeltaTable(address, storage_options=options)
 
     def delta_address(self, name: str) -> tuple[str, dict[str, str]]:
         """Return what deltalake opens a table by: a plain path for files, since a folder may hold % or #."""
@@ -112,6 +118,7 @@ class Lake:
 
         :param filters: tuples (column, operator, value), of which all must hold
         :raises KeyError: a column that neither the table nor its description has
+        :raises LakeUnavailableError: the storage fails
         """
         table = self.open(name)
         spec = SPECS[name]
@@ -123,7 +130,7 @@ class Lake:
         if table is None:
             rows = stored.empty_table()
         else:  # without any column there would be no number of rows
-            rows = pa.Table.from_batches(*_typed(table, present or [spec.key[0]], filters))
+            rows = pa.Table.from_batches(*self.batches(table, present or [spec.key[0]], filters))
         for column in absent:
             rows = rows.append_column(column, pa.nulls(len(rows), kinds[column]))
         return rows.select(wanted)
@@ -131,8 +138,23 @@ class Lake:
     def batches(
         self, table: DeltaTable, columns: Sequence[str], filters: Sequence[Filter] = ()
     ) -> tuple[Iterator[pa.RecordBatch], pa.Schema]:
-        """Return rows of a state of a table as a stream, with their schema."""
-        return _typed(table, columns, filters)
+        """Return rows of a state of a table as a stream, with their schema.
+
+        deltalake's engine scans: pyarrow can't filter text that a merge has written (as views).
+        """
+        from locus_stem.tables.storage_failures import storage_failures
+
+        stored = pa.schema(table.schema().to_arrow())
+        schema = pa.schema([stored.field(column) for column in columns])
+
+        def rows() -> Iterator[pa.RecordBatch]:
+            with storage_failures(self.uri):
+                for batch in reader:
+                    yield batch.select(list(columns)).cast(schema)
+
+        with storage_failures(self.uri):
+            reader = pa.RecordBatchReader.from_stream(table.scan(list(columns), where(filters)))
+        return rows(), schema
 
     def check(self) -> None:
         """Write a probe file into the lake and remove it again.
@@ -165,16 +187,6 @@ class Lake:
                 f"lake {self.uri}: a file can't be written and removed there ({error}); give this machine "
                 f"write access or another address; {ALLOWED}"
             ) from error
-
-
-def _typed(
-    table: DeltaTable, columns: Sequence[str], filters: Sequence[Filter]
-) -> tuple[Iterator[pa.RecordBatch], pa.Schema]:
-    """Scan with deltalake's engine: pyarrow can't filter text that a merge has written (as views)."""
-    stored = pa.schema(table.schema().to_arrow())
-    schema = pa.schema([stored.field(column) for column in columns])
-    reader = pa.RecordBatchReader.from_stream(table.scan(list(columns), where(filters)))
-    return (batch.select(list(columns)).cast(schema) for batch in reader), schema
 
 
 def _check_folder(uri: str, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a failing file system means: what it says, in Arrow's words or Delta's, whether it may pass, and what to do."""
+"""What failing storage means: what it says, in Arrow's words or Delta's, whether it may pass, and what to do."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
-from locus_stem.tables.lake import LakeError, LakeUnavailableError
+from locus_stem.tables.address import LakeError, LakeUnavailableError
+from locus_stem.tables.s3_errors import without_colours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,10 +36,13 @@ BROKEN = {
 
 #: How Rust and Arrow write the number of an error.
 NUMBER = re.compile(r"os error (\d+)|errno (\d+)|Os \{ code: (\d+)")
+#: How deltalake begins what an object store has done to it, and what it quotes of an answer before its body.
+STORE = re.compile("Generic (S3|GCS|MicrosoftAzure) error")
+STATUS = re.compile(r"\b[1-5]\d\d( [A-Z][A-Za-z]*)+")
 
 
 def storage_failure(uri: str, error: BaseException) -> LakeError | LakeUnavailableError | None:
-    """Say what the failure of a file system means for a lake; None: it is another error.
+    """Say what a failure of the storage means for a lake; None: it is another error.
 
     :param uri: the lake's address.
     """
@@ -53,20 +57,26 @@ def storage_failure(uri: str, error: BaseException) -> LakeError | LakeUnavailab
         )
     if number in CLOSED:
         return LakeError(
-            f"lake {uri}: it can't be written to ({os.strerror(number)}). Give this machine write access, or mount "
-            "the folder for writing; then clear the task: it goes on where it stopped"
+            f"lake {uri}: it is closed to this machine ({os.strerror(number)}). Give it access, or mount the folder "
+            "for writing; then clear the task: it goes on where it stopped"
         )
     if number in BROKEN:
         return LakeUnavailableError(
             f"lake {uri}: the storage fails ({os.strerror(number)}). What is loaded and staged stays as it is: the "
             "task's next try, or the task when it is cleared, goes on where it stopped"
         )
+    # of a commit that failed another writer may be the cause, which the store says too
+    if STORE.search(str(error)) and not isinstance(error, CommitFailedError):
+        return LakeUnavailableError(
+            f"lake {uri}: the store can't be reached, or fails ({_reason(error)}). What is loaded and staged stays as "
+            "it is: the task's next try, or the task when it is cleared, goes on where it stopped"
+        )
     return None
 
 
 @contextmanager
 def storage_failures(uri: str) -> Iterator[None]:
-    """Let failures of the file system be errors that name the lake and what to do.
+    """Let failures of the storage be errors that name the lake and what to do.
 
     :raises LakeError: it is closed to this machine.
     :raises LakeUnavailableError: it is full, or fails; later it may work.
@@ -78,6 +88,15 @@ def storage_failures(uri: str) -> Iterator[None]:
         if meant is None:
             raise
         raise meant from error
+
+
+def _reason(error: BaseException) -> str:
+    """Give a store's status, else why it isn't reached: an answer's body may hold the keys that were sent."""
+    said = without_colours(error)
+    status = STATUS.search(said)
+    if status is not None:
+        return status[0]
+    return re.split("↳ |: ", said)[-1] if "HTTP error" in said else "it doesn't say why"
 
 
 def _number(text: str) -> int | None:

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
 
-from locus_stem.tables.lake import Lake, LakeError
+from locus_stem.tables.lake import Lake, LakeError, LakeUnavailableError
 from locus_stem.tables.objects import load_objects
+from locus_stem.tables.schemas import SPECS
+from locus_stem.tables.storage_failures import storage_failure
+
+ARROW = "\n  \x1b[31m↳\x1b[0m "
 
 
 @pytest.mark.parametrize(
@@ -91,6 +97,70 @@ def test_a_table_that_is_absent_is_read_as_empty_and_typed(tmp_path):
 def test_a_column_that_no_table_has_is_an_error(tmp_path):
     with pytest.raises(KeyError, match="nonsense"):
         Lake(tmp_path.as_uri()).read("coverage", columns=["nonsense"])
+
+
+@pytest.fixture
+def nowhere(monkeypatch):
+    """A lake in a store at a port where nobody listens."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed.getsockname()[1]}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
+        yield Lake("s3://bucket/lake")
+
+
+def test_a_store_that_cannot_be_reached_is_an_error_of_the_lakes_on_one_line(nowhere):
+    with pytest.raises(LakeUnavailableError) as caught:
+        nowhere.read("coverage")
+    said = str(caught.value)
+    assert said.startswith("lake s3://bucket/lake: the store can't be reached, or fails (Connection refused")
+    assert said.isprintable()
+
+
+def test_a_store_that_fails_while_rows_are_read_is_one_too(tmp_path):
+    schema = pa.schema([SPECS["coverage"].schema().field("source")])
+
+    class Scanned:
+        def schema(self):
+            return SimpleNamespace(to_arrow=lambda: schema)
+
+        def scan(self, *_):
+            return pa.RecordBatchReader.from_batches(schema, batches())
+
+    def batches():
+        yield from schema.empty_table().to_batches()
+        raise OSError(f"Generic S3 error{ARROW}503 Service Unavailable")
+
+    lake = Lake(tmp_path.as_uri())
+    rows, _ = lake.batches(Scanned(), ["source"])
+    with pytest.raises(LakeUnavailableError, match="503 Service Unavailable"):
+        list(rows)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            f"{ARROW}Error performing GET http://h/b in 3s{ARROW}503 Service Unavailable{ARROW}<Message>key</Message>",
+            "503 Service Unavailable",
+        ),
+        (f"{ARROW}Error performing GET http://h/b{ARROW}403 Forbidden{ARROW}key", "403 Forbidden"),
+        (
+            f"{ARROW}Error performing GET http://h/b - HTTP error{ARROW}dns error{ARROW}Name or service not known\n",
+            "Name or service not known",
+        ),
+        (
+            ": Error performing PUT http://h/b - HTTP error: error sending request: operation timed out",
+            "operation timed out",
+        ),
+        (f"{ARROW}<html>key</html>", "it doesn't say why"),
+    ],
+)
+def test_of_what_a_store_has_done_only_what_no_answer_writes_is_shown(said, reason):
+    found = storage_failure("s3://bucket/lake", OSError(f"Generic S3 error{said}"))
+    assert isinstance(found, LakeUnavailableError)
+    assert f"fails ({reason}). What is loaded" in str(found)
 
 
 def test_a_slash_at_the_end_of_the_address_makes_no_difference(tmp_path):
