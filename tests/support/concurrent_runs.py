@@ -19,6 +19,7 @@ from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Options
 from locus_stem.sandbox.server import Server
 from locus_stem.tables.lake import Lake
+from support.moments import keep_clear_of_noon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,6 +122,7 @@ def concurrent(folder: Path, sites: int, latency_ms: float) -> Iterator[Concurre
         with AirflowProcess(folder, DAGS, environment) as airflow:
             for dag_id in (BACKFILL, ALERTS):
                 airflow.wait_for_dag(dag_id)
+            keep_clear_of_noon(timedelta(minutes=40))
             yield Concurrent(airflow, server)
 
 

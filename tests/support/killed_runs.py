@@ -17,6 +17,7 @@ from locus_stem.sandbox.catalogue import BULK_SHORT_NAMES
 from locus_stem.sandbox.options import Fault
 from locus_stem.sandbox.server import Server
 from support.effects import AT_THE_API
+from support.moments import MONTH_ENDED
 from support.tries import Run
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 #: A few days that ended long ago, so that no interval of theirs is open.
 DAYS = 3
 MONTHS = 3
-TODAY = datetime.now(UTC).date()
+BEGUN = datetime.now(UTC)
+TODAY = BEGUN.date()
 FIRST, AFTER = TODAY - timedelta(days=40), TODAY - timedelta(days=40 - DAYS)
 HOOK = "ticketing"
 
@@ -53,7 +55,7 @@ def _backfill(dag_id: str, extract: str, **params: Any) -> Pipeline:
 
 
 def _month(back: int) -> date:
-    first = TODAY.replace(day=1)
+    first = (BEGUN - MONTH_ENDED).date().replace(day=1)
     for _ in range(back):
         first = (first - timedelta(days=1)).replace(day=1)
     return first

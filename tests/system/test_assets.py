@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from locus_stem.sandbox.options import Options
 from locus_stem.sandbox.server import Server
 from locus_stem.tables.lake import Lake
 from locus_stem.tables.state import state_of
+from support.moments import keep_clear_of_noon
 
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
@@ -43,6 +45,7 @@ def airflow(tmp_path_factory, server):
     with AirflowProcess(home, dags, environment) as running:
         for dag_id in (BACKFILL, AFTER):
             running.wait_for_dag(dag_id)
+        keep_clear_of_noon(timedelta(minutes=10))  # the tests count runs
         running.unpause(AFTER)
         running.unpause(BACKFILL)
         yield running

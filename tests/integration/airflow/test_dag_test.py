@@ -20,6 +20,7 @@ from locus_stem.sandbox.catalogue import BULK_SHORT_NAMES
 from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Options
 from locus_stem.sandbox.server import Server
+from support.moments import MONTH_ENDED, closed_months
 
 TODAY = datetime.now(UTC).date()
 
@@ -76,9 +77,10 @@ def test_plan_only_ends_well_with_the_number_of_requests(lake, server, capfd):
 
 
 def test_bulk_without_params_loads_the_last_closed_month_and_the_eleven_before(lake, server, capfd):
-    run = locus_monthly_bulk().test()
+    now = datetime.now(UTC)
+    run = locus_monthly_bulk().test(**closed_months(now))
     assert states(run) == dict.fromkeys(("plan", "extract_bulk", "load", "report"), "success")
-    current = TODAY.replace(day=1)
+    current = (now - MONTH_ENDED).date().replace(day=1)
     span = (months_later(current, -12), current)
     assert bulk(lake, server.fleet, [span], BULK_SHORT_NAMES).examples == []
     assert bulk_coverage(lake, server.fleet, [span], BULK_SHORT_NAMES).examples == []

@@ -27,6 +27,7 @@ from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Options
 from locus_stem.sandbox.server import Server
 from support.alert_clocks import move_clocks
+from support.moments import MONTH_ENDED, closed_months
 from support.object_store import KEYS, REGION
 
 TODAY = datetime.now(UTC).date()
@@ -118,8 +119,9 @@ def test_alerts_and_their_delivery(lake, server, monkeypatch):
 
 
 def test_a_year_in_bulk(store, bucket, lake, server):
-    succeed(locus_monthly_bulk().test())
-    current = TODAY.replace(day=1)
+    now = datetime.now(UTC)
+    succeed(locus_monthly_bulk().test(**closed_months(now)))
+    current = (now - MONTH_ENDED).date().replace(day=1)
     span = (months_later(current, -12), current)
     assert examples(compare.bulk(lake, server.fleet, [span], BULK_SHORT_NAMES)) == []
     assert examples(compare.bulk_coverage(lake, server.fleet, [span], BULK_SHORT_NAMES)) == []
