@@ -8,7 +8,7 @@ before; usually that is nothing. What it has loaded itself is written down as it
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 SPEC = SPECS[LOADS]
+#: Windows that don't meet can share a date, which is no longer than this in any zone: its record is the later one's.
+A_DATE = timedelta(days=2)
 #: What makes two rows the same, whoever wrote them and when.
 SAME = ("entity_id", "fields", "start", "end", "asked_at", "reason")
 
@@ -103,8 +105,8 @@ def _known(
             ("source", "=", table),
             ("granularity", "=", granularity),
             ("asked_at", ">=", min(one.asked_at for one in every)),
-            ("end", ">", min(one.start for one in every)),
-            ("start", "<", max(one.end for one in every)),
+            ("end", ">", min(one.start for one in every) - A_DATE),
+            ("start", "<", max(one.end for one in every) + A_DATE),
         ],
     )
     return [

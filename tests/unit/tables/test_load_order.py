@@ -302,6 +302,13 @@ class Overlapping(RuleBasedStateMachine):
         assert coverage == due
 
 
+def test_the_record_of_a_date_that_windows_share_is_of_the_one_that_was_asked_last():
+    machine = type("Machine", (Overlapping,), {"bench": BENCHES[0], "TestCase": None})()
+    machine.begin(LIMITS[-1], 1, [(0, 0, {0, 1}, (0.0, 1.0), None), (2, 0, {0}, (0.25, 0.8), None)])
+    machine.ask(run=1, entity=0, fields={0}, ends=(0.0, 0.0), refused=False)  # of a part of the first date
+    machine.teardown()  # loads what was asked last before what meets it in its date alone
+
+
 @pytest.mark.parametrize("bench", BENCHES, ids=lambda bench: f"{bench.table}-{bench.granularity}")
 def test_tables_end_at_the_answers_that_were_asked_last_whatever_is_loaded_when(bench):
     machine = type("Machine", (Overlapping,), {"bench": bench, "TestCase": None})
