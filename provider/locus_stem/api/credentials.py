@@ -1,4 +1,4 @@
-"""What is needed to ask a vendor's API; secrets never show in repr."""
+"""What is needed to ask a vendor's API; secrets never show in repr, nor in an error what a field holds."""
 
 from __future__ import annotations
 
@@ -69,9 +69,7 @@ class LocusCredentials:
         """
         _check_transport(self.label, self.host, self.timeout, self.allow_http)
         if self.grant not in _NEEDED:
-            raise _wrong(
-                self.label, "grant_type", f"is {self.grant!r}; allowed: {', '.join(_NEEDED)}, or empty"
-            )
+            raise _wrong(self.label, "grant_type", f"can't be used; allowed: {', '.join(_NEEDED)}, or empty")
         for name in _NEEDED[self.grant]:
             if not getattr(self, name):
                 raise _wrong(self.label, name, f"is missing; grant_type {self.grant} requires it")
@@ -79,7 +77,7 @@ class LocusCredentials:
         if self.grant == "bearer":
             _check_key(self.label, "password", self.password)
         if self.partner_id is not None and (isinstance(self.partner_id, bool) or self.partner_id < 1):
-            raise _wrong(self.label, "partner_id", f"is {self.partner_id!r}; allowed: a whole number above 0")
+            raise _wrong(self.label, "partner_id", "can't be used; allowed: a whole number above 0")
         return self
 
 
@@ -127,7 +125,6 @@ def _wrong(label: str, name: str, problem: str) -> ConfigurationError:
 
 
 def _check_transport(label: str, host: str, timeout: float, allow_http: bool) -> None:
-    # the value itself is not shown: a URL can hold a password
     url, problem = _split(host)
     if url is None or problem:
         raise _wrong(label, "host", problem)
@@ -138,7 +135,7 @@ def _check_transport(label: str, host: str, timeout: float, allow_http: bool) ->
             "is plain http, which would send secrets readable; use https, or set extra allow_http",
         )
     if isinstance(timeout, bool) or not math.isfinite(timeout) or timeout <= 0:
-        raise _wrong(label, "timeout", f"is {timeout!r}; allowed: seconds, a number above 0")
+        raise _wrong(label, "timeout", "can't be used; allowed: seconds, a number above 0")
 
 
 def _split(host: str) -> tuple[SplitResult | None, str]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 KEEPALIVE = 55.0
 #: Most bytes that one read takes off the socket: fewer reads, less time between two requests.
 READ_BYTES = 2**18
+OF_ENVIRONMENT = "the proxy that the environment names (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,10 @@ class Proxy:
     login: tuple[str, str] | None = field(default=None, repr=False)
 
     @classmethod
-    def read(cls, text: str) -> Proxy:
+    def read(cls, text: str, named: str = OF_ENVIRONMENT) -> Proxy:
         """Read a proxy as the environment writes it.
 
+        :param named: says where it stands, for the error.
         :raises ConfigurationError: it is no URL; the message doesn't show it.
         """
         try:
@@ -57,8 +59,8 @@ class Proxy:
             port = 0
         if port == 0 or parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ConfigurationError(
-                "the proxy that the environment names (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY) is not a URL; allowed: "
-                "http://user:password@host:port, other characters than letters and digits percent-encoded"
+                f"{named} is not a URL; allowed: http://user:password@host:port, other characters than letters and "
+                "digits percent-encoded"
             )
         user = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
         return cls(url, user)

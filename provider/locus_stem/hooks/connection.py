@@ -1,4 +1,7 @@
-"""From an Airflow connection to a vendor's credentials; what is wrong is named by connection and field."""
+"""From an Airflow connection to a vendor's credentials; what is wrong is named by connection and field.
+
+No message shows what a field holds: a secret may have been put into the wrong one.
+"""
 
 from __future__ import annotations
 
@@ -107,9 +110,7 @@ class _Fields:
         self.connection = connection
         self.label = f"connection {connection.conn_id!r}"
         if connection.conn_type != conn_type:
-            raise ConfigurationError(
-                f"{self.label} is of type {connection.conn_type!r}; type {conn_type!r} is needed"
-            )
+            raise ConfigurationError(f"{self.label} isn't of the type {conn_type!r}, which is needed")
         try:
             extra = json.loads(connection.extra or "{}")
         except ValueError:
@@ -130,7 +131,7 @@ class _Fields:
         if value is None or value == "":
             return None
         if not isinstance(value, str):
-            raise self._wrong(name, value, "text")
+            raise self._wrong(name, "text")
         return value
 
     def integer(self, name: str) -> int | None:
@@ -138,7 +139,7 @@ class _Fields:
         if value is None or value == "":
             return None
         if isinstance(value, bool) or not str(value).strip().isdecimal():
-            raise self._wrong(name, value, "a whole number")
+            raise self._wrong(name, "a whole number")
         return int(value)
 
     def seconds(self, name: str, default: float) -> float:
@@ -150,7 +151,7 @@ class _Fields:
         except (TypeError, ValueError):
             seconds = 0.0
         if isinstance(value, bool) or not 0 < seconds <= 3600:
-            raise self._wrong(name, value, "a number of seconds above 0 and at most 3600")
+            raise self._wrong(name, "a number of seconds above 0 and at most 3600")
         return seconds
 
     def flag(self, name: str) -> bool:
@@ -158,9 +159,8 @@ class _Fields:
         known = {True: True, False: False, "true": True, "false": False, "": False, None: False}
         key = value.strip().lower() if isinstance(value, str) else value
         if not isinstance(key, bool | str | None) or key not in known:
-            raise self._wrong(name, value, "true or false")
+            raise self._wrong(name, "true or false")
         return known[key]
 
-    def _wrong(self, name: str, value: object, allowed: str) -> ConfigurationError:
-        shown = "its value" if "secret" in name else repr(value)
-        return ConfigurationError(f"{self.label}: field {name} (in extra) is {shown}; allowed: {allowed}")
+    def _wrong(self, name: str, allowed: str) -> ConfigurationError:
+        return ConfigurationError(f"{self.label}: field {name} (in extra) can't be used; allowed: {allowed}")

@@ -63,8 +63,8 @@ def _connection(address: LakeAddress, conn_id: str) -> Connection:
         raise LakeError(f"lake {address.uri}: {error}") from error
     if connection.conn_type not in types:
         raise LakeError(
-            f"lake {address.uri}: connection {conn_id!r} is of type {connection.conn_type!r}; type "
-            f"{' or '.join(map(repr, types))} is needed"
+            f"lake {address.uri}: connection {conn_id!r} isn't of the type {' or '.join(map(repr, types))}, which is "
+            "needed"
         )
     return connection
 

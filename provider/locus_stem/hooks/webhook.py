@@ -59,11 +59,11 @@ class Webhook:
         connection = self._connection
         label = f"webhook connection {self.conn_id!r}"
         if connection.conn_type != "http":
-            raise ConfigurationError(f"{label} is of type {connection.conn_type!r}; type 'http' is needed")
+            raise ConfigurationError(f"{label} isn't of the type 'http', which is needed")
         if not connection.host:
             raise ConfigurationError(f"{label}: field host is missing; set it to the webhook's address")
         address = checked_address(connection, label, self._hook)
-        mask(*secrets_in(connection, address))
+        mask(*secrets_in(connection, label, address))
         self._timeout()
         return self
 
@@ -109,8 +109,8 @@ class Webhook:
             seconds = 0.0
         if not 0 < seconds <= LONGEST_TIMEOUT:
             raise ConfigurationError(
-                f"webhook connection {self.conn_id!r}: field timeout (in extra) is {value!r}; allowed: a number of "
-                f"seconds above 0 and at most {LONGEST_TIMEOUT:.0f}"
+                f"webhook connection {self.conn_id!r}: field timeout (in extra) can't be used; allowed: a number "
+                f"of seconds above 0 and at most {LONGEST_TIMEOUT:.0f}"
             )
         return seconds
 

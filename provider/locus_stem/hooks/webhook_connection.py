@@ -53,8 +53,11 @@ def checked_address(connection: Connection, label: str, hook: HttpHook) -> Split
     return parts
 
 
-def secrets_in(connection: Connection, address: SplitResult) -> Iterator[str | None]:
-    """Give what no log may hold: login, headers, whatever in the address may be a key, and the proxies' passwords."""
+def secrets_in(connection: Connection, label: str, address: SplitResult) -> Iterator[str | None]:
+    """Give what no log may hold: login, headers, whatever in the address may be a key, and the proxies' passwords.
+
+    :raises ConfigurationError: a proxy is none; the message doesn't show it.
+    """
     yield connection.password
     yield from basic(connection.login, connection.password)
     yield from _of_url(address)
@@ -62,11 +65,20 @@ def secrets_in(connection: Connection, address: SplitResult) -> Iterator[str | N
         if name.lower() not in PLAIN_HEADERS:
             yield value
             yield value.partition(" ")[2]  # a key without the word before it
-    proxies = connection.extra_dejson.get("proxies") or connection.extra_dejson.get("proxy")
-    for proxy in proxies.values() if isinstance(proxies, dict) else ():
-        yield from Proxy.read(str(proxy)).secrets
-    proxy = environment_proxy(address.geturl())
-    yield from proxy.secrets if proxy else ()
+    for proxy in (*_proxies(connection, label), environment_proxy(address.geturl())):
+        yield from proxy.secrets if proxy else ()
+
+
+def _proxies(connection: Connection, label: str) -> Iterator[Proxy]:
+    for name in ("proxies", "proxy"):
+        proxies = connection.extra_dejson.get(name) or {}
+        if not isinstance(proxies, dict):  # requests would pass over it, and post without a proxy
+            raise ConfigurationError(
+                f"{label}: field {name} (in extra) can't be used; allowed: an object of proxies by scheme, "
+                '{"https": "http://host:port"}'
+            )
+        for proxy in proxies.values():
+            yield Proxy.read(str(proxy), f"{label}: a proxy of field {name} (in extra)")
 
 
 def _of_url(address: SplitResult) -> Iterator[str | None]:

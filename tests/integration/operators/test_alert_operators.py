@@ -263,10 +263,11 @@ def test_without_a_webhook_the_delivery_is_skipped(deliver):
     ("fields", "said"),
     [
         (None, "connection 'tickets' is not defined"),
-        ({"conn_type": "locus"}, "is of type 'locus'; type 'http' is needed"),
+        ({"conn_type": "locus"}, "isn't of the type 'http'"),
         ({"host": ""}, "field host is missing"),
         ({"host": "ftp://example.org"}, "allowed: http and https"),
         ({"extra": '{"timeout": "soon"}'}, "field timeout"),
+        ({"extra": '{"proxy": "http://proxy:80"}'}, "field proxy .* allowed: an object"),
         ({"extra": '{"timeout": 3600}'}, "at most 60"),
     ],
 )

@@ -116,8 +116,9 @@ def webhook(connect, hostile, secrets):
         }
         host = f"{hostile.url}/{behaviour}/{known['path']}?sig={known['query']}"
         extra = {"X-Sender": f"Key {known['header']}", "Accept": "application/json", "timeout": 2}
-        fields = {"host": host, "login": "tickets", "password": known["password"], "extra": extra}
-        connect("tickets", conn_type="http", **{**fields, **changes})
+        fields = {"conn_type": "http", "host": host, "login": "tickets", "password": known["password"]}
+        fields["extra"] = extra
+        connect("tickets", **{**fields, **changes})
         return Webhook("tickets"), known
 
     return make
@@ -176,7 +177,19 @@ def test_a_webhooks_certificate_is_verified_unless_its_own_connection_says_other
         ({"host": "http://[{}"}, "host"),
         ({"host": "http://me:{}@host:port/"}, "host"),
         ({"host": "ftp://{}"}, "host"),
-        ({"extra": {"proxies": {"https": "ftp://me:{}@proxy"}}}, "proxy"),
+        (
+            {"extra": {"proxies": {"https": "ftp://me:{}@proxy"}}},
+            "webhook connection '.*': a proxy of field proxies",
+        ),
+        (
+            {"extra": {"proxy": {"https": "http://me:{}@proxy:port"}}},
+            "webhook connection '.*': a proxy of field proxy ",
+        ),
+        ({"extra": {"proxies": "http://me:{}@proxy"}}, "field proxies"),
+        ({"extra": {"proxies": ["{}"]}}, "field proxies"),
+        ({"extra": {"timeout": "{}"}}, "timeout"),
+        ({"extra": {"timeout": ["{}"]}}, "timeout"),
+        ({"conn_type": "{}"}, "isn't of the type 'http'"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_by_the_name_of_its_field(webhook, secrets, hostile, changes, field):

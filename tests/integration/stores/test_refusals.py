@@ -169,7 +169,7 @@ def test_no_keys_at_all_is_said_with_what_to_set(nothing_known):
     ("fields", "said"),
     [
         (None, "connection 'aws_default' is not defined: add it"),
-        ({"conn_type": "http"}, "connection 'aws_default' is of type 'http'; type 'aws' is needed"),
+        ({"conn_type": "http"}, "connection 'aws_default' isn't of the type 'aws'"),
         ({"extra": {"verify": False}}, "certificates are checked"),
         ({"extra": {"role_arn": "arn:x", "assume_role_method": "wish"}}, "assume_role_method='wish'"),
         (

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+import string
 
 import pytest
 from airflow.providers.common.compat.sdk import Connection
+from hypothesis import given
+from hypothesis import strategies as st
 
 from locus_stem.api.errors import ConfigurationError
 from locus_stem.hooks.connection import locus_credentials, stem_credentials
@@ -59,6 +62,29 @@ def test_a_wrong_or_missing_field_is_named_with_its_connection(extra, named):
     with pytest.raises(ConfigurationError, match=rf"'plant'.*{named}") as caught:
         locus_credentials(locus(extra))
     assert "hush" not in str(caught.value)
+
+
+#: No message holds one of these by chance.
+PASTED = st.text(string.ascii_uppercase + string.digits + "+/=", min_size=12, max_size=40).map("S{}".format)
+IN_EXTRA = ["grant_type", "client_id", "client_secret", "partner_id", "timeout", "allow_http"]
+
+
+@given(
+    secret=PASTED,
+    field=st.sampled_from([*IN_EXTRA, "extra", "conn_type", "host", "schema"]),
+    form=st.sampled_from([str, lambda text: [text], lambda text: {"a": text}, lambda text: {text: 1}]),
+    read=st.sampled_from([locus_credentials, stem_credentials]),
+)
+def test_a_secret_in_whichever_field_is_in_no_error(secret, field, form, read):
+    conn_type = "locus" if read is locus_credentials else "stem"
+    extra = {**OAUTH, field: form(secret)} if field in IN_EXTRA else OAUTH
+    fields = {"conn_type": conn_type, "host": "host", "extra": json.dumps(extra)}
+    if field not in IN_EXTRA:
+        fields[field] = secret
+    try:
+        read(Connection(conn_id="plant", login="me", password="pw", **fields))
+    except ConfigurationError as error:
+        assert secret not in str(error)  # noqa: PT017 - some fields take any text
 
 
 def test_extra_that_is_no_json_is_named():

@@ -76,14 +76,14 @@ def test_azures_keys_are_read_from_the_connection(connection, conn_type, fields,
 @pytest.mark.parametrize(
     ("uri", "fields", "said"),
     [
-        (f"abfss://cloud@c@{ACCOUNT}/l", {"conn_type": "aws"}, "type 'wasb' or 'adls' is needed"),
+        (f"abfss://cloud@c@{ACCOUNT}/l", {"conn_type": "aws"}, "isn't of the type 'wasb' or 'adls'"),
         (f"abfss://cloud@c@{ACCOUNT}/l", {"conn_type": "wasb"}, "lacks account_key"),
         (
             f"abfss://cloud@c@{ACCOUNT}/l",
             {"conn_type": "adls", "login": "id", "extra": {"tenant_id": "t"}},
             "lacks client_secret",
         ),
-        ("gs://cloud@bucket/l", {"conn_type": "wasb"}, "type 'google_cloud_platform' is needed"),
+        ("gs://cloud@bucket/l", {"conn_type": "wasb"}, "isn't of the type 'google_cloud_platform'"),
         ("gs://cloud@bucket/l", {"conn_type": "google_cloud_platform"}, "neither keyfile_dict nor key_path"),
         (
             "gs://cloud@bucket/l",
