@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowException, BaseHook
 
 from locus_stem.api.errors import ConfigurationError
+from locus_stem.api.spellings import SHORTEST_BEGINNING, scrubbed
 from locus_stem.config import default_lake_uri
 from locus_stem.hooks.connection import defined
 from locus_stem.hooks.masking import mask
 from locus_stem.tables.address import LakeAddress, LakeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from airflow.providers.common.compat.sdk import Connection
 
@@ -29,6 +30,8 @@ TYPES: Mapping[str, tuple[str, ...]] = {
     "gs": ("google_cloud_platform",),
     "abfss": ("wasb", "adls"),
 }
+#: Words of Airflow's Amazon provider, which say what is wrong.
+KNOWN = {"assume_role", "assume_role_with_saml", "assume_role_with_web_identity"}
 GOOGLE_SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 
 
@@ -76,14 +79,15 @@ def _store(address: LakeAddress, connection: Connection) -> Store:
         return make(address, connection, label)
     except LakeError:
         raise
-    except (AirflowException, NotImplementedError, TypeError, ValueError) as error:
-        raise LakeError(f"lake {address.uri}: {label} can't be used: {error}") from error
+    except (AirflowException, AttributeError, NotImplementedError, TypeError, ValueError) as error:
+        raise _unusable(address, connection, error) from error
 
 
 def _s3(address: LakeAddress, connection: Connection, label: str) -> Store:
     """Let Airflow's Amazon provider read the connection: keys, profiles and roles, in whichever way it takes them."""
     try:
         from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+        from botocore.exceptions import BotoCoreError
     except ImportError as error:
         raise LakeError(
             f"lake {address.uri}: {label} needs Airflow's Amazon provider: pip install "
@@ -91,8 +95,17 @@ def _s3(address: LakeAddress, connection: Connection, label: str) -> Store:
         ) from error
     from locus_stem.tables.s3 import S3Store
 
+    extra = _extra(address, connection)
+    for name in ("service_config", "config_kwargs", "session_kwargs", "assume_role_kwargs"):
+        if not isinstance(extra.get(name) or {}, dict):
+            raise LakeError(
+                f"lake {address.uri}: field {name} (in extra) of {label} can't be used; allowed: a JSON object"
+            )
     hook: AwsGenericHook[Any] = AwsGenericHook(aws_conn_id=connection.conn_id, client_type="s3")
-    fields = hook.conn_config
+    try:
+        fields = hook.conn_config
+    except BotoCoreError as error:
+        raise _unusable(address, connection, error) from error
     if fields.verify not in {None, True}:
         raise LakeError(
             f"lake {address.uri}: field verify (in extra) of {label} can't be kept to: certificates are checked, "
@@ -107,7 +120,7 @@ def _s3(address: LakeAddress, connection: Connection, label: str) -> Store:
         try:
             return hook.get_session(region_name=fields.region_name)
         except AirflowException as error:
-            raise LakeError(f"lake {address.uri}: {label} can't be used: {error}") from error
+            raise _unusable(address, connection, error) from error
 
     return S3Store(
         address,
@@ -118,19 +131,25 @@ def _s3(address: LakeAddress, connection: Connection, label: str) -> Store:
         virtual=s3["addressing_style"] == "virtual" if "addressing_style" in s3 else None,
         allow_http=None if allow_http is None else str(allow_http).lower() == "true",
         mask=mask,
+        hidden=_hidden(address, connection),
     )
 
 
 def _google(address: LakeAddress, connection: Connection, label: str) -> Store:
     from locus_stem.tables.stores import google_store
 
-    extra = _extra(connection)
+    extra = _extra(address, connection)
     given, path = extra.get("keyfile_dict"), extra.get("key_path")
     key = (json.loads(given) if isinstance(given, str) and given else given) or path
     if not key:
         raise LakeError(
             f"lake {address.uri}: {label} has neither keyfile_dict nor key_path in extra; leave the connection out of "
             "the address where the environment has keys"
+        )
+    # the key itself may have been put there; pathlib's raises where a name is so long
+    if isinstance(key, str) and not os.path.isfile(key):  # noqa: PTH113
+        raise LakeError(
+            f"lake {address.uri}: field key_path (in extra) of {label} is no file that this machine can read"
         )
 
     def token() -> Any:
@@ -158,7 +177,7 @@ def _google(address: LakeAddress, connection: Connection, label: str) -> Store:
 def _azure(address: LakeAddress, connection: Connection, label: str) -> Store:
     from locus_stem.tables.stores import azure_store
 
-    extra, password = _extra(connection), connection.password
+    extra, password = _extra(address, connection), connection.password
     keys: dict[str, str | None]
     if extra.get("tenant_id"):
         keys = {
@@ -181,7 +200,43 @@ def _azure(address: LakeAddress, connection: Connection, label: str) -> Store:
     return azure_store(address, found)
 
 
-def _extra(connection: Connection) -> dict[str, Any]:
+def _extra(address: LakeAddress, connection: Connection) -> dict[str, Any]:
     """Give the extra's fields, without the prefix that older forms gave them."""
-    fields: dict[str, Any] = json.loads(connection.extra or "{}")
+    try:
+        fields = json.loads(connection.extra or "{}")
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise LakeError(
+            f"lake {address.uri}: connection {connection.conn_id!r}: field extra is not a JSON object"
+        )
     return {name.rpartition("__")[2]: value for name, value in fields.items()}
+
+
+def _unusable(address: LakeAddress, connection: Connection, error: Exception) -> LakeError:
+    """Say what another package finds wrong with a connection, without what its fields hold."""
+    said = scrubbed(str(error), _hidden(address, connection))
+    return LakeError(f"lake {address.uri}: connection {connection.conn_id!r} can't be used: {said}")
+
+
+def _hidden(address: LakeAddress, connection: Connection) -> list[str]:
+    """Give what the extra's fields hold, for a secret may have been put into any.
+
+    The region and the endpoint are looked at before they are shown, and what is short stands in other words too.
+    """
+    return [
+        text
+        for text in _texts(_extra(address, connection))
+        if len(text) >= SHORTEST_BEGINNING and text not in KNOWN and text not in address.uri
+    ]
+
+
+def _texts(value: Any, name: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for inner, one in value.items():
+            yield from _texts(one, inner)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+    elif isinstance(value, str) and name not in {"region_name", "endpoint_url"}:
+        yield value

@@ -13,7 +13,7 @@ import threading
 import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pyarrow as pa
 import pyarrow.fs
@@ -22,7 +22,7 @@ from locus_stem.tables.address import LakeError
 from locus_stem.tables.s3_errors import STS, explained, refuse_other_region, without_colours
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from botocore.client import BaseClient
@@ -37,6 +37,7 @@ MISSING = "needs boto3: pip install 'airflow-provider-locus-stem[s3]'"
 #: Where both engines find the store by the region alone.
 AWS_ENDPOINT = re.compile(r"s3(\.[a-z0-9-]+)?\.amazonaws\.com(\.cn)?")
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+REGION = re.compile("[a-z0-9-]+")
 CONNECT_SECONDS = 5.0
 #: The look before everything else ends within half a minute, whatever the endpoint does.
 ANSWER_SECONDS = 8.0
@@ -57,6 +58,7 @@ class S3Store:
         ``AWS_VIRTUAL_HOSTED_STYLE_REQUEST`` says
     :param allow_http: whether plain http is fine beyond loopback; None: as ``AWS_ALLOW_HTTP`` says
     :param mask: is told each secret before it is used
+    :param hidden: what no message may show although it is no key: a connection's other fields
     """
 
     def __init__(
@@ -70,12 +72,13 @@ class S3Store:
         virtual: bool | None = None,
         allow_http: bool | None = None,
         mask: Callable[[str], None] | None = None,
+        hidden: Sequence[str] = (),
     ) -> None:
         self.address, self.label = address, label
         self._make_session, self._region, self._endpoint = make_session, region, endpoint
         self._virtual = _flag("AWS_VIRTUAL_HOSTED_STYLE_REQUEST") if virtual is None else virtual
         self._allow_http = _flag("AWS_ALLOW_HTTP") if allow_http is None else allow_http
-        self._mask = mask
+        self._mask, self._hidden = mask, hidden
         self._secrets: list[str] = []
         self._making = threading.Lock()
         self._asking: tuple[Any, BaseClient] | None = None
@@ -205,7 +208,7 @@ class S3Store:
         return keys
 
     def _explained(self, action: str) -> AbstractContextManager[None]:
-        return explained(self.address, self.label, action, self._secrets)
+        return explained(self.address, self.label, action, [*self._secrets, *self._hidden])
 
     def _place(self) -> tuple[str, str]:
         """Give the endpoint's URL and the region, as boto3 has found them."""
@@ -231,8 +234,19 @@ class S3Store:
             "read_timeout": ANSWER_SECONDS,
             "retries": {"total_max_attempts": LOOKS, "mode": "standard"},
         }
-        client = self._made(session, region, config)
-        endpoint = urlsplit(client.meta.endpoint_url)
+        if not REGION.fullmatch(region):
+            raise LakeError(
+                f"lake {self.address.uri}: the region (AWS_REGION, or region_name in the connection's extra) can't be "
+                "used; allowed: lower-case letters, digits and -, as in eu-central-1"
+            )
+        try:
+            client = self._made(session, region, config)
+            endpoint = _without_login(client.meta.endpoint_url)
+        except ValueError as error:  # what botocore says of it shows it
+            raise LakeError(
+                f"lake {self.address.uri}: the endpoint (AWS_ENDPOINT_URL, or endpoint_url in the connection's extra) "
+                "can't be used; allowed: https://host or https://host:port, without user and password"
+            ) from error
         if not _is_aws(client.meta.endpoint_url):
             style = "virtual" if self._virtual else "path"
             client = self._made(session, region, {**config, "s3": {"addressing_style": style}})
@@ -270,6 +284,17 @@ def environment_session(address: LakeAddress) -> Any:
         if variable not in os.environ:
             session.set_config_variable(name, value)
     return boto3.Session(botocore_session=session)
+
+
+def _without_login(endpoint: str) -> SplitResult:
+    """Take an endpoint apart that is nothing but a place, and can be shown.
+
+    :raises ValueError: it is none, or holds what may be a secret
+    """
+    parts = urlsplit(endpoint)
+    if parts.port == 0 or not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError(parts.scheme)
+    return parts
 
 
 def _is_aws(endpoint: str) -> bool:

@@ -44,6 +44,9 @@ OTHER_REGION = {
     "307",
 }
 
+#: A login in the address of whatever gives out keys.
+LOGIN = re.compile(r"//[^/\s]*@")
+
 
 @contextmanager
 def explained(address: LakeAddress, label: str, action: str, secrets: Sequence[str]) -> Iterator[None]:
@@ -51,7 +54,7 @@ def explained(address: LakeAddress, label: str, action: str, secrets: Sequence[s
 
     :param label: whose keys they are
     :param action: the permission that is needed in there
-    :param secrets: keys, which stores may quote in their answers
+    :param secrets: keys, which stores may quote in their answers, and what a connection's fields hold
     :raises LakeError: no repetition helps
     :raises LakeUnavailableError: the store can't be reached, or fails
     """
@@ -61,7 +64,7 @@ def explained(address: LakeAddress, label: str, action: str, secrets: Sequence[s
     except (LakeError, LakeUnavailableError) as error:
         # a key is never so short that it would be part of ordinary words
         keys = [one for one in secrets if len(one) >= SHORTEST_BEGINNING]
-        raise type(error)(scrubbed(str(error), keys)) from error.__cause__
+        raise type(error)(scrubbed(LOGIN.sub("//", str(error)), keys)) from error.__cause__
 
 
 @contextmanager

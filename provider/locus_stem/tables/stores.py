@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.fs
 
+from locus_stem.api.spellings import SHORTEST_BEGINNING, scrubbed
 from locus_stem.tables.address import LakeError, LakeUnavailableError
 from locus_stem.tables.s3 import S3Store, environment_session
+from locus_stem.tables.s3_errors import without_colours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -83,14 +85,20 @@ class OtherStore:
             DeltaTable.is_deltatable(f"{self.address.uri}/{name}", self.delta_options())
             filesystem.delete_file(probe)
         except (OSError, pa.ArrowException) as error:
-            if any(mark in str(error).upper() for mark in FINAL_MARKS):
+            said = scrubbed(without_colours(error), self._keys())  # a store may quote what it was sent
+            if any(mark in said.upper() for mark in FINAL_MARKS):
                 raise LakeError(
-                    f"lake {self.address.uri}: a file can't be written and removed there ({error}); correct the "
+                    f"lake {self.address.uri}: a file can't be written and removed there ({said}); correct the "
                     "address, or give its keys the right to list, read, write and delete"
                 ) from error
             raise LakeUnavailableError(
-                f"lake {self.address.uri}: the storage doesn't answer as it should ({error})"
+                f"lake {self.address.uri}: the storage doesn't answer as it should ({said})"
             ) from error
+
+    def _keys(self) -> list[str]:
+        """Give the options that may be keys: none is so short that it would be part of ordinary words."""
+        options = self._delta_options().values()
+        return [one for one in options if len(one) >= SHORTEST_BEGINNING and one not in self.address.uri]
 
 
 def google_store(address: LakeAddress, key: Mapping[str, Any] | str, token: Callable[[], Any]) -> OtherStore:

@@ -178,7 +178,7 @@ def test_no_keys_at_all_is_said_with_what_to_set(nothing_known):
         ),
         (
             {"extra": {"role_arn": "arn:aws:iam::1:role/x", **WEB_IDENTITY}},
-            "No such file or directory: '/nowhere'",
+            "No such file or directory: '***'",
         ),
         (
             {"extra": {"role_arn": "arn:x", **WEB_IDENTITY, "assume_role_with_web_identity_federation": "x"}},
@@ -187,7 +187,8 @@ def test_no_keys_at_all_is_said_with_what_to_set(nothing_known):
         ({"extra": {"config_kwargs": {"signature_version": "unsigned"}}}, "signature_version"),
         ({"extra": {"profile_name": "nobody"}}, "nobody"),
         ({"extra": {"endpoint_url": "http://10.0.0.1:9000"}}, "has no TLS"),
-        ({"extra": {"endpoint_url": "nonsense"}}, "Invalid endpoint: nonsense"),
+        ({"extra": {"endpoint_url": "nonsense"}}, "allowed: https://host or https://host:port"),
+        ({"extra": {"region_name": "Frankfurt am Main"}}, "allowed: lower-case letters"),
     ],
 )
 def test_a_connection_that_cannot_be_used_is_named_with_what_is_wrong(
@@ -199,6 +200,43 @@ def test_a_connection_that_cannot_be_used_is_named_with_what_is_wrong(
     with refusal(secrets=["hidden-secret"]) as caught:
         open_lake("s3://aws_default@plants/lake").check()
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"endpoint_url": "http://user:{}@127.0.0.1:1"},
+        {"endpoint_url": "http://user:{}@10.0.0.1:9000"},
+        {"endpoint_url": "http://user:{}@host:port"},
+        {"endpoint_url": "http://127.0.0.1:1/?sig={}"},
+        {"endpoint_url": "{}"},
+        {"region_name": "{}"},
+        {"profile_name": "{}"},
+        {"service_config": "{}"},
+        {"service_config": {"s3": "{}"}},
+        {"service_config": {"s3": {"endpoint_url": "http://user:{}@127.0.0.1:1"}}},
+        {"config_kwargs": ["{}"]},
+        {"config_kwargs": {"s3": {"addressing_style": "{}"}}},
+        {"role_arn": "arn:x", "assume_role_method": "{}"},
+        {"role_arn": "arn:x", **WEB_IDENTITY, "assume_role_with_web_identity_federation": "{}"},
+        {"role_arn": "arn:x", **WEB_IDENTITY, "assume_role_with_web_identity_token_file": "{}"},
+        ["{}"],
+        "{}",
+    ],
+)
+def test_a_secret_that_was_put_into_the_wrong_field_is_not_shown(nothing_known, monkeypatch, extra):
+    secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCY"
+    fields = {"conn_type": "aws", "login": "a", "password": "b", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(fields).replace("{}", secret))
+    with refusal(secrets=[secret, secret[:8]]):
+        open_lake("s3://aws_default@plants/lake").check()
+
+
+def test_a_login_in_the_environments_endpoint_is_not_shown(environment, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://user:hidden-secret@10.0.0.1:9000")
+    with refusal(secrets=["hidden-secret"]) as caught:
+        open_lake("s3://plants/lake").check()
+    assert "without user and password" in str(caught.value)
 
 
 def test_what_must_be_installed_is_said(nothing_known, connection, monkeypatch):

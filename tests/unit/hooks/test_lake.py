@@ -10,7 +10,9 @@ import sys
 import pytest
 
 from locus_stem.hooks.lake import open_lake
-from locus_stem.tables.lake import LakeError
+from locus_stem.tables.address import LakeAddress
+from locus_stem.tables.lake import LakeError, LakeUnavailableError
+from locus_stem.tables.stores import OtherStore
 
 ACCOUNT = "account.dfs.core.windows.net"
 FILE = """
@@ -109,12 +111,39 @@ def test_googles_package_is_named_where_it_lacks(connection, monkeypatch):
 
 
 @pytest.mark.parametrize("prefix", ["", "extra__google_cloud_platform__"])
-def test_googles_key_is_read_from_the_connection(connection, prefix):
+def test_googles_key_is_read_from_the_connection(connection, prefix, tmp_path):
     key = {"client_email": "lake@plants.iam", "private_key": "key", "type": "service_account"}
     for given in (key, json.dumps(key)):
         connection(conn_type="google_cloud_platform", extra={f"{prefix}keyfile_dict": given})
         options = open_lake("gs://cloud@bucket/l").delta_address("runs")[1]
         assert json.loads(options["google_service_account_key"]) == key
-    connection(conn_type="google_cloud_platform", extra={f"{prefix}key_path": "/run/key.json"})
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps(key))
+    connection(conn_type="google_cloud_platform", extra={f"{prefix}key_path": str(path)})
     options = open_lake("gs://cloud@bucket/l").delta_address("runs")[1]
-    assert options == {"google_service_account": "/run/key.json"}
+    assert options == {"google_service_account": str(path)}
+
+
+@pytest.mark.parametrize("times", [1, 500])
+def test_a_key_in_the_place_of_its_path_is_not_shown(connection, times):
+    key = json.dumps({"private_key": "very-secret" * times})
+    connection(conn_type="google_cloud_platform", extra={"key_path": key})
+    with pytest.raises(LakeError, match="field key_path") as caught:
+        open_lake("gs://cloud@bucket/l")
+    assert "very-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("said", ["403 Forbidden", "connection reset"])
+def test_what_a_store_quotes_of_its_keys_is_not_shown(said):
+    class Quoting:
+        def open_output_stream(self, _):
+            raise OSError(f"{said}: SharedAccessSignature=very-secret")
+
+    store = OtherStore(
+        LakeAddress.parse(f"abfss://c@{ACCOUNT}/l"),
+        lambda: {"azure_storage_sas_token": "very-secret"},
+        Quoting,
+    )
+    with pytest.raises((LakeError, LakeUnavailableError), match=said) as caught:
+        store.check()
+    assert "very-secret" not in str(caught.value)
