@@ -48,14 +48,12 @@ def table_of(spec: TableSpec, rows: Sequence[Mapping[str, Any]], stored: pa.Sche
     kinds: dict[str, pa.DataType] = {name: spec.columns[name] for name in spec.columns}
     kinds |= {field.name: field.type for field in stored if field.name not in kinds}
     added = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in kinds]
-    left_out = [name for name in added if not _NAME.fullmatch(name)]
+    left_out = []
     for name in added:
-        if len(kinds) >= len(spec.columns) + MOST_COLUMNS:
+        if not _NAME.fullmatch(name) or len(kinds) >= len(spec.columns) + MOST_COLUMNS:
             left_out.append(name)
-        elif _NAME.fullmatch(name):
-            kind = column_type(name, [row.get(name) for row in rows])
-            if kind is not None:
-                kinds[name] = kind
+        elif (kind := column_type(name, [row.get(name) for row in rows])) is not None:
+            kinds[name] = kind
     if left_out:
         log.warning(
             "%s: %d field(s) can't be columns and are left out, the first of them %s",

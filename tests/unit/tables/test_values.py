@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from locus_stem.tables.schemas import INSTANT, SPECS, snake_case
-from locus_stem.tables.values import column_type, converted, table_of
+from locus_stem.tables.values import MOST_COLUMNS, column_type, converted, table_of
 
 INT, NUMBER, TEXT, FLAG, DAY = pa.int64(), pa.float64(), pa.string(), pa.bool_(), pa.date32()
 
@@ -107,6 +107,14 @@ def test_known_columns_are_typed_although_all_values_are_null():
     table = table_of(SPECS["locus_install_info"], [{"site_id": 1}], SPECS["locus_install_info"].schema())
     assert table.schema.field("install_date").type == DAY
     assert table.schema == SPECS["locus_install_info"].schema()
+
+
+def test_a_field_that_is_left_out_is_counted_once(caplog):
+    names = ["Not A Name", *(f"column_{number}" for number in range(MOST_COLUMNS + 2)), "Nor This"]
+    with caplog.at_level(logging.WARNING):
+        table = table_of(SPECS["locus_sites"], [dict.fromkeys(["site_id", *names], 1)], pa.schema([]))
+    assert table.num_columns == len(SPECS["locus_sites"].columns) + MOST_COLUMNS
+    assert "4 field(s) can't be columns and are left out, the first of them Not A Name" in caplog.text
 
 
 def test_every_table_of_the_design_is_described_with_its_key_first():
