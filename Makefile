@@ -18,7 +18,7 @@ INSTALLED := $(VENV)/.installed
 help:
 	@echo "make demo             sandbox, Airflow and the DAGs on this machine; ends with a report (about two minutes)"
 	@echo "make ui               the same, and Airflow stays open in the browser until Ctrl-C"
-	@echo "make test             every test"
+	@echo "make test             the tests, without the cluster's and the longer ones below; of the faults a choice"
 	@echo "make test-cluster     the cluster of docker/ as processes: Celery, Redis, Postgres, an S3 lake (about five minutes)"
 	@echo "Longer ones, which write their results into the documentation:"
 	@echo "make test-faults      every fault of the APIs at two rates in every pipeline (about ten minutes)"
@@ -26,7 +26,7 @@ help:
 	@echo "make test-concurrent  a year's backfill and all else at once (about 20 minutes)"
 	@echo "make test-models      EXAMPLES=50 times as many and always other examples of every property (about an hour)"
 	@echo "make test-untrusted   every hostile answer at every place, and the parsers fuzzed (hours)"
-	@echo "make test-matrix      every test on every supported Python and Airflow (an hour or two)"
+	@echo "make test-matrix      those of make test on every supported Python and Airflow (an hour or two)"
 	@echo "make lint             ruff, mypy, and the linters of docker/"
 	@echo "make docs             the documentation, into build/docs"
 	@echo "make benchmark        the figures that the documentation quotes"
