@@ -98,7 +98,7 @@ class LocusAlertDeliveryOperator(LocusOperator):
     """Post every new or changed alert to a webhook, at least once and in order for each alert.
 
     The body is the state as JSON, with the columns of `locus_alert_history` and `withdrawn_at`; the header
-    ``Idempotency-Key`` is the same whenever the same is posted again. What was posted is kept for each connection.
+    ``Idempotency-Key`` is the same whenever a post is repeated. What was posted is kept for each connection.
 
     It delivers what waits even where the sync before it failed; then it fails after that, so that the run does.
 

@@ -9,21 +9,23 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from locus_stem.pipelines.webhook_reply import Reply, Verdict
-from locus_stem.tables.alert_deliveries import contents, pending, record_posts
+from locus_stem.tables.alert_deliveries import begin_posts, pending, record_posts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from locus_stem.tables.alert_deliveries import Event, Post
     from locus_stem.tables.lake import Lake
 
 log = logging.getLogger(__name__)
 
 #: After so long a delivery ends; the next run goes on: it must not keep the next sync waiting.
 LONGEST = 480.0
-#: What is posted is recorded after so many posts or so many seconds: a kill repeats at most that.
+#: So many posts are noted at a time before the first of them, and recorded after the last, or after so many seconds: a
+#: kill repeats at most that.
 RECORD_POSTS, RECORD_SECONDS = 100, 5.0
 
 
@@ -64,62 +66,69 @@ def deliver_alerts(
     :param post: posts a JSON body with an idempotency key.
     :param seconds: after these no further post is begun.
     """
-    return _Delivery(lake, connection, post).run(seconds, clock)
+    return _Delivery(lake, connection, post, clock).run(seconds)
 
 
 class _Delivery:
     """One delivery: what was taken and what wasn't since it was last recorded."""
 
-    def __init__(self, lake: Lake, connection: str, post: Callable[[bytes, str], Reply]) -> None:
-        self._lake, self._connection, self._post = lake, connection, post
+    def __init__(
+        self, lake: Lake, connection: str, post: Callable[[bytes, str], Reply], clock: Callable[[], float]
+    ) -> None:
+        self._lake, self._connection, self._post, self._clock = lake, connection, post, clock
         self._result = Delivered()
-        self._taken: list[Mapping[str, Any]] = []
-        self._failed: list[Mapping[str, Any]] = []
-        #: Taken, but not to be recorded before the newest state was told again after them.
-        self._late: dict[int, list[Mapping[str, Any]]] = {}
+        self._taken: list[Post] = []
+        self._failed: list[Post] = []
+        self._recorded_at = clock()
         self._in_a_row: Counter[Verdict] = Counter()
 
-    def run(self, seconds: float, clock: Callable[[], float]) -> Delivered:
-        began = recorded_at = clock()
+    def run(self, seconds: float) -> Delivered:
+        began = self._clock()
         events = pending(self._lake, self._connection)
         self._result.left = len(events)
-        told_again = {event["alert_id"] for event in events if event["after"] is not None}
         try:
-            for event, body in _with_bodies(self._lake, events):
-                if event["alert_id"] in self._result.waiting:
+            for post in self._posts(events):
+                if post.event.alert_id in self._result.waiting:
                     continue
-                if clock() - began >= seconds:
+                if self._clock() - began >= seconds:
                     log.info("The time for one delivery is over; the next run goes on")
                     break
-                if not self._goes_on(event, self._post(*_written(body, event["told_before"])), told_again):
+                if not self._goes_on(post, self._post(*_written(self._connection, post))):
                     break
-                if len(self._taken) >= RECORD_POSTS or (
-                    self._taken and clock() - recorded_at >= RECORD_SECONDS
-                ):
+                if self._taken and self._clock() - self._recorded_at >= RECORD_SECONDS:
                     self._record()
-                    recorded_at = clock()
         finally:
             self._record()
         return self._result
 
-    def _goes_on(self, event: Mapping[str, Any], reply: Reply, told_again: Collection[int]) -> bool:
+    def _posts(self, events: Sequence[Event]) -> Iterator[Post]:
+        """Give the posts of events; those that are given together are noted before and recorded after."""
+        for first in range(0, len(events), RECORD_POSTS):
+            some = [
+                event
+                for event in events[first : first + RECORD_POSTS]
+                if event.alert_id not in self._result.waiting
+            ]
+            posts = begin_posts(self._lake, self._connection, some)
+            self._result.left -= len(some) - len(posts)
+            yield from posts
+            self._record()
+
+    def _goes_on(self, post: Post, reply: Reply) -> bool:
         """Take note of a reply; tell whether it makes sense to post more."""
-        alert_id = event["alert_id"]
         if reply.verdict is Verdict.TAKEN:
             self._in_a_row.clear()
-            if alert_id in told_again and event["after"] is None:
-                self._late.setdefault(alert_id, []).append(event)
-            else:
-                self._taken += [*self._late.pop(alert_id, ()), event]
+            self._taken.append(post)
             return True
+        event = post.event
         self._in_a_row[reply.verdict] += 1
-        self._failed.append(event)
+        self._failed.append(post)
         if self._in_a_row[reply.verdict] < ENOUGH.get(reply.verdict, 1):
-            self._result.waiting[alert_id] = reply.reason
+            self._result.waiting[event.alert_id] = reply.reason
             return True
         # An alert that failed before says nothing about the others, if some were taken.
-        if event["failed_at"] is not None and self._result.posted + len(self._taken):
-            self._result.waiting[alert_id] = reply.reason
+        if event.failed_at is not None and self._result.posted + len(self._taken):
+            self._result.waiting[event.alert_id] = reply.reason
             self._result.again = reply.verdict is Verdict.UNAVAILABLE
         else:
             self._result.stopped = reply
@@ -131,29 +140,20 @@ class _Delivery:
         self._result.left -= len(self._taken)
         self._taken.clear()
         self._failed.clear()
+        self._recorded_at = self._clock()
 
 
-def _with_bodies(
-    lake: Lake, events: Sequence[dict[str, Any]]
-) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    for first in range(0, len(events), RECORD_POSTS):
-        some = events[first : first + RECORD_POSTS]
-        yield from zip(some, contents(lake, some), strict=True)
+def _written(connection: str, post: Post) -> tuple[bytes, str]:
+    """Return a post as a JSON body, and a key that is the same for this post however often it is tried, and no other.
 
-
-def _written(body: Mapping[str, Any], told_before: Sequence[datetime]) -> tuple[bytes, str]:
-    """Return an event as a JSON body, and a key that is the same whenever this event is posted.
-
-    :param told_before: of a content that was told once and is told again after another one: its key is another, or its
-        receiver would drop it.
+    A content that is told once more, after another one, is another post: its receiver would drop it by the first's key.
     """
-    values = {
+    values = {**post.state, "withdrawn_at": post.event.withdrawn_at}
+    body = {
         name: value.astimezone(UTC).isoformat().replace("+00:00", "Z")
         if isinstance(value, datetime)
         else value
-        for name, value in body.items()
+        for name, value in values.items()
     }
-    # A column that was added since the first post doesn't change the key.
-    content = {name: value for name, value in values.items() if value is not None}
-    told = json.dumps(content, sort_keys=True) + "".join(map(str, told_before))
-    return json.dumps(values, ensure_ascii=False).encode(), hashlib.sha256(told.encode()).hexdigest()
+    told = json.dumps([connection, post.content, body["withdrawn_at"], post.number])
+    return json.dumps(body, ensure_ascii=False).encode(), hashlib.sha256(told.encode()).hexdigest()

@@ -17,7 +17,7 @@ from deltalake import Transaction
 from locus_stem.api.shown import shown
 from locus_stem.planning.timestamps import parse_instant
 from locus_stem.tables import commit
-from locus_stem.tables.alert_deliveries import reopen
+from locus_stem.tables.alert_contents import note_rewritten
 from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.objects import object_row
 from locus_stem.tables.schemas import SPECS
@@ -234,7 +234,7 @@ def _write_history(lake: Lake, states: Sequence[State]) -> LoadCounts:
     updates = [updated for _, updated in rows]
     among: list[Filter] = [("updated", ">=", min(updates)), ("updated", "<=", max(updates))]
     given = table_of(HISTORY, list(rows.values()), stored)
-    reopen(lake, _rewritten(lake, given, among))  # first: once it is written nobody could tell
+    note_rewritten(lake, _rewritten(lake, given, among))  # first: once it is written nobody could tell
     return upsert(lake, HISTORY.name, given, among=among)
 
 

@@ -192,7 +192,7 @@ SPECS: Mapping[str, TableSpec] = MappingProxyType(
             _spec("locus_bulk_monthly", "site_id month", {"site_id": INT, "month": DAY}, other=NUMBER),
             _spec("locus_alerts", "alert_id", {**ALERT, "withdrawn_at": INSTANT}, id_column="alert_id"),
             _spec("locus_alert_history", "alert_id updated", ALERT, id_column="alert_id"),
-            # What each webhook connection was told: of a state's ``withdrawn_at`` the last value told.
+            # What each webhook connection was told of each state last: see ``tables.alert_deliveries``.
             _spec(
                 "_alert_deliveries",
                 "connection alert_id updated",
@@ -201,11 +201,15 @@ SPECS: Mapping[str, TableSpec] = MappingProxyType(
                     "alert_id": INT,
                     "updated": INSTANT,
                     "withdrawn_at": INSTANT,
+                    "content": TEXT,
+                    "number": INT,
                     "posted": FLAG,
                     "recorded": INSTANT,
                 },
                 partitions="connection",
             ),
+            # States whose content was replaced: see ``tables.alert_contents``.
+            _spec("_alert_rewrites", "alert_id updated", {"alert_id": INT, "updated": INSTANT}),
             # What loads have brought to the tables, and who loads which now: see ``tables.loads``.
             _spec(
                 "_loads",
