@@ -17,9 +17,10 @@ from locus_stem.api.stem import StemEndpoints
 from locus_stem.hooks.locus import LocusHook
 from locus_stem.hooks.stem import StemHook
 from locus_stem.operators.orphan import end_with_supervisor
-from locus_stem.operators.result import MAX_XCOM_BYTES, check_path, hand_over
+from locus_stem.operators.result import check_path, hand_over
 from locus_stem.operators.retries import known_causes, retry_by_cause
 from locus_stem.operators.vendor_pool import VendorPool
+from locus_stem.xcom import MAX_XCOM_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

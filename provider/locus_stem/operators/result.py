@@ -14,12 +14,12 @@ from airflow.providers.common.compat.sdk import (
     ObjectStoragePath,
 )
 
+from locus_stem.xcom import json_bytes
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import BinaryIO
 
-#: Largest answer that goes through XCom, in bytes of JSON: it stands in Airflow's database and is read with each page.
-MAX_XCOM_BYTES = 48 * 1024
 #: Stores that take a whole object in one call: it appears when it is whole. Elsewhere a rename makes it so.
 _PUT_IS_ATOMIC = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "adl", "az", "wasb"})
 
@@ -41,7 +41,7 @@ def hand_over(
     if path:
         objects = [answer] if hasattr(answer, "keys") else answer
         return {"path": address_of(path), "lines": write_lines(path, objects)}
-    size = len(json.dumps(answer, ensure_ascii=False).encode())
+    size = json_bytes(answer)
     if size > max_xcom_bytes:
         raise AirflowFailException(
             f"The answer of {what} takes {size} bytes of JSON, max_xcom_bytes is {max_xcom_bytes}. Give `path` "

@@ -23,7 +23,8 @@ class LocusAlertSensor(LocusSensor):
     was updated since `since` and opened (closed) since then or in the hour before. One look is one request, but for a
     partner one for each 31 days once `since` is more than a week ago.
 
-    The task returns the alerts as the API shows them, the earliest first, at most 50.
+    The task returns the alerts as the API shows them, the earliest first, at most 50 and no more than `max_xcom_bytes`
+    allows.
 
     .. code-block:: python
 

@@ -25,6 +25,7 @@ from locus_stem.operators.vendor_pool import VendorPool
 from locus_stem.sensors.streak import leave_for_the_next_look, left_by_the_last_look
 from locus_stem.waits.patience import DEFAULT_ERRORS_FOR, judged
 from locus_stem.waits.wait import look
+from locus_stem.xcom import MAX_XCOM_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,6 +59,8 @@ class WaitSensor(VendorPool, BaseSensorOperator):
     :param mode: ``reschedule`` or ``poke``; the latter holds the pool's slot all the time.
     :param deferrable: default: Airflow's configuration ``[operators] default_deferrable``.
     :param errors_for: how long looks may fail in a row before the task does: a timedelta, or seconds.
+    :param max_xcom_bytes: most that the task returns, in bytes of JSON: of alerts the first that fit; anything else
+        that is larger fails the task.
     """
 
     template_fields: Sequence[str] = ("conn_id",)
@@ -72,6 +75,7 @@ class WaitSensor(VendorPool, BaseSensorOperator):
         mode: str = "reschedule",
         deferrable: bool = DEFAULT_DEFERRABLE,
         errors_for: timedelta | float = DEFAULT_ERRORS_FOR,
+        max_xcom_bytes: int = MAX_XCOM_BYTES,
         priority_weight: int = pools.LOOK_PRIORITY,
         weight_rule: str = "absolute",
         **kwargs: Any,
@@ -95,6 +99,7 @@ class WaitSensor(VendorPool, BaseSensorOperator):
         self.conn_id = conn_id
         self.deferrable = deferrable
         self.errors_for = errors_for if isinstance(errors_for, timedelta) else timedelta(seconds=errors_for)
+        self.max_xcom_bytes = max_xcom_bytes
         self._client: LocusClient | StemClient | None = None
         self._failing_since: datetime | None = None
         self._asked_to_wait = 0.0
@@ -121,6 +126,7 @@ class WaitSensor(VendorPool, BaseSensorOperator):
                 conn_id=self.conn_id or self.default_conn_id,
                 poke_interval=self.poke_interval,
                 errors_for=self.errors_for.total_seconds(),
+                max_xcom_bytes=self.max_xcom_bytes,
                 **self.wait(context).settings(),
             )
         except AirflowFailException as error:
@@ -147,13 +153,14 @@ class WaitSensor(VendorPool, BaseSensorOperator):
             if self._client is None:
                 self._client = self.client()
             found = look(wait, self._client, datetime.now(UTC))
+            value = None if found is None else found.within(self.max_xcom_bytes)
         except LocusStemError as error:
             self._failed(error, context)
             return PokeReturnValue(False)
         self._failing_since = None
         if found is None:
             self.log.info("Not yet: %s", wait)
-        return PokeReturnValue(found is not None, None if found is None else found.value)
+        return PokeReturnValue(found is not None, value)
 
     def _failed(self, error: LocusStemError, context: Context) -> None:
         try:

@@ -17,6 +17,7 @@ from locus_stem.hooks.masking import mask_async, secrets_of
 from locus_stem.triggers.gate import gate_of
 from locus_stem.waits.patience import judged
 from locus_stem.waits.wait import look_async
+from locus_stem.xcom import MAX_XCOM_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,16 +38,26 @@ class WaitTrigger(BaseTrigger):
     :param conn_id: connection; its secrets are read in the triggerer.
     :param poke_interval: seconds between two looks.
     :param errors_for: seconds.
+    :param max_xcom_bytes: most that the event's value takes, in bytes of JSON.
     :param settings: what is waited for; the sensor's arguments of the same names.
     """
 
     waits: ClassVar[type[Wait]]
 
-    def __init__(self, *, conn_id: str, poke_interval: float, errors_for: float, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        conn_id: str,
+        poke_interval: float,
+        errors_for: float,
+        max_xcom_bytes: int = MAX_XCOM_BYTES,
+        **settings: Any,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.conn_id = conn_id
         self.poke_interval = poke_interval
         self.errors_for = errors_for
+        self.max_xcom_bytes = max_xcom_bytes
         self.wait = self.waits.read(**settings)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -55,6 +66,7 @@ class WaitTrigger(BaseTrigger):
             "conn_id": self.conn_id,
             "poke_interval": self.poke_interval,
             "errors_for": self.errors_for,
+            "max_xcom_bytes": self.max_xcom_bytes,
             **self.wait.settings(),
         }
 
@@ -80,6 +92,8 @@ class WaitTrigger(BaseTrigger):
                         now = datetime.now(UTC)
                         try:
                             found = await look_async(wait, client, now)
+                            if found is not None:
+                                return found.within(self.max_xcom_bytes)
                         except LocusStemError as error:
                             errors_for = timedelta(seconds=self.errors_for)
                             later = judged(
@@ -93,8 +107,6 @@ class WaitTrigger(BaseTrigger):
                                 gate.shut(later.wait)
                             self.log.warning("%s. Looking again in %.0f s", error, pause)
                         else:
-                            if found is not None:
-                                return found.value
                             failing_since = None
                             self.log.info("Not yet: %s. Looking again in %.0f s", self.wait, pause)
                 await asyncio.sleep(pause)

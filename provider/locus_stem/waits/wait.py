@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Generator
 from dataclasses import dataclass, fields
@@ -10,11 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from locus_stem.api.errors import LocusStemError, RefusedError
 from locus_stem.api.parameter import Kind, Param
+from locus_stem.xcom import json_bytes
 
 if TYPE_CHECKING:
     from locus_stem.api.answer import Answer
     from locus_stem.api.client import AsyncLocusClient, AsyncStemClient, LocusClient, StemClient
     from locus_stem.api.endpoint import Call
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,36 @@ class Found:
 
     value: Any
 
+    def within(self, max_xcom_bytes: int) -> Any:
+        """Give the value if it is no larger; of a list the first items that fit, and say so in the log.
+
+        :raises TooLargeError: it is larger, or a list's first item is.
+        """
+        if isinstance(self.value, list) and (fitting := _fitting(self.value, max_xcom_bytes)):
+            if left := len(self.value) - len(fitting):
+                log.warning(
+                    "Only the first %d of %d found are given on: more take over %d bytes of JSON (max_xcom_bytes)",
+                    len(fitting), len(fitting) + left, max_xcom_bytes,
+                )  # fmt: skip
+            return fitting
+        size = json_bytes(self.value)
+        if size > max_xcom_bytes:
+            raise TooLargeError(
+                f"It is there, but what would be given on takes {size} bytes of JSON, max_xcom_bytes is "
+                f"{max_xcom_bytes}: allow more, or wait for less"
+            )
+        return self.value
+
+
+def _fitting(items: list[Any], max_bytes: int) -> list[Any]:
+    """Give the first items that are together no larger as a list."""
+    size = len("[]")
+    for number, item in enumerate(items):
+        size += json_bytes(item) + (len(", ") if number else 0)
+        if size > max_bytes:
+            return items[:number]
+    return items
+
 
 #: Yields one call at a time and is sent its answer, or thrown its refusal; gives None where it isn't there yet.
 Look = Generator["Call", "Answer", Found | None]
@@ -33,6 +67,10 @@ Look = Generator["Call", "Answer", Found | None]
 
 class UnanswerableError(LocusStemError):
     """The API doesn't say what is waited for; the message tells what else to give."""
+
+
+class TooLargeError(LocusStemError):
+    """What was waited for is there, and too large to be given on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

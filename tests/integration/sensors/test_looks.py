@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 from unittest import mock
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from locus_stem.sandbox.alerts import alerts_of
 from locus_stem.sensors.locus import LocusAlertSensor, LocusDataAvailableSensor, LocusDataSensor
 from locus_stem.sensors.stem import StemStreamAvailableSensor, StemStreamSensor
+from locus_stem.xcom import json_bytes
 
 SECOND, MINUTE, HOUR, DAY = (
     timedelta(seconds=1),
@@ -65,6 +67,7 @@ def looked_by_trigger(sensor, context):
         conn_id=sensor.conn_id or sensor.default_conn_id,
         poke_interval=sensor.poke_interval,
         errors_for=sensor.errors_for.total_seconds(),
+        max_xcom_bytes=sensor.max_xcom_bytes,
         **sensor.wait(context).settings(),
     )
 
@@ -148,6 +151,27 @@ def test_a_partners_alert_is_found_however_long_the_sensor_has_waited(serve, loo
     asked = [served for served in server.log if "/alerts" in served.path]
     assert {served.status for served in asked} == {200}
     assert len(asked) <= (1 if days < 31 else 2)
+
+
+def test_no_more_alerts_are_given_on_than_fit(serve, looks):
+    server = serve(NOON)
+
+    def sensor(**given):
+        return LocusAlertSensor(task_id="wait", since=NOON - 40 * DAY, **given)
+
+    found = looks(server, sensor(), NOON)
+    assert len(found) > 2
+    assert looks(server, sensor(max_xcom_bytes=json_bytes(found[:2])), NOON) == found[:2]
+
+
+def test_what_is_too_large_to_be_given_on_fails_the_task(serve, looks):
+    server = serve(NOON)
+    site = server.fleet.site_ids[0]
+    sensor = LocusDataAvailableSensor(task_id="wait", site_id=site, fields="Wh_sum", max_xcom_bytes=5)
+    with pytest.raises(
+        (AirflowFailException, AssertionError), match=r"takes \d+ bytes of JSON, max_xcom_bytes is 5"
+    ):
+        looks(server, sensor, NOON)
 
 
 def test_a_priority_that_is_filtered_by_leaves_the_others_out(serve, looks):

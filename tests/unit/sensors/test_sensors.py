@@ -108,6 +108,7 @@ def test_deferring_hands_over_every_setting_and_the_timeout_and_asks_nothing(dag
         timeout=timedelta(hours=2),
         poke_interval=timedelta(minutes=1),
         errors_for=timedelta(minutes=7),
+        max_xcom_bytes=99,
         **given,
     )
     with pytest.raises(TaskDeferred) as deferred:
@@ -117,6 +118,7 @@ def test_deferring_hands_over_every_setting_and_the_timeout_and_asks_nothing(dag
     trigger = deferred.value.trigger
     assert type(trigger) is kind.trigger
     assert (trigger.conn_id, trigger.poke_interval, trigger.errors_for) == ("nowhere", 60.0, 420.0)
+    assert trigger.max_xcom_bytes == 99
     assert trigger.wait == sensor.wait(context())
 
 

@@ -73,14 +73,22 @@ def handed_over(trigger):
 
 @pytest.mark.parametrize(("kind", "given_settings"), CASES)
 def test_every_setting_survives_the_way_to_the_triggerer_and_back(kind, given_settings):
-    trigger = kind(conn_id="locus_west", poke_interval=90.5, errors_for=1800.0, **given_settings)
+    trigger = kind(
+        conn_id="locus_west", poke_interval=90.5, errors_for=1800.0, max_xcom_bytes=7, **given_settings
+    )
     back = handed_over(trigger)
     assert type(back) is kind
     assert back.serialize() == trigger.serialize()
     assert back.wait == trigger.wait
-    assert (back.conn_id, back.poke_interval, back.errors_for) == ("locus_west", 90.5, 1800.0)
+    assert (back.conn_id, back.poke_interval, back.errors_for, back.max_xcom_bytes) == (
+        "locus_west",
+        90.5,
+        1800.0,
+        7,
+    )
     arguments = trigger.serialize()[1]
-    assert set(arguments) == {"conn_id", "poke_interval", "errors_for", *kind.waits.__dataclass_fields__}
+    own = {"conn_id", "poke_interval", "errors_for", "max_xcom_bytes"}
+    assert set(arguments) == own | set(kind.waits.__dataclass_fields__)
     instants = [value for value in vars_of(back.wait) if isinstance(value, datetime)]
     expected = [value for name, value in given_settings.items() if name in {"since", "until", "started_by"}]
     assert instants == [
