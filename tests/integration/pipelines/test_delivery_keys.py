@@ -187,6 +187,14 @@ def test_a_delivery_that_was_given_up_and_still_posts_does_not_have_the_last_wor
     assert is_up_to_date(lake, receiver)
 
 
+def test_an_alert_that_failed_comes_last_though_its_content_changed_since(lake, receiver, monkeypatch):
+    load_alerts(lake, [state(1, 0, status="open")])
+    deliver(lake, lambda body, key: FAILED[0])
+    load_alerts(lake, [state(1, 0, status="closed"), state(2, 1)])
+    killed_before_recording(lake, lambda body, key: FAILED[0], monkeypatch)
+    assert [event.alert_id for event in pending(lake, HOOK)] == [2, 1]
+
+
 def test_each_connection_has_keys_of_its_own(lake, receiver):
     register(lake, "other", NOW)
     load_alerts(lake, [state(1, 0)])
