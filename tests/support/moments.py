@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
+from locus_stem.demo.noon import seconds_past_noon
+
 #: So long after midnight UTC the day before has ended in every zone, and with it the last month.
 MONTH_ENDED = timedelta(hours=13)
 
@@ -20,7 +22,4 @@ def closed_months(now: datetime) -> dict[str, datetime]:
 
 def keep_clear_of_noon(lasts: timedelta) -> None:
     """Wait until the daily DAGs have been scheduled, where that would happen while a test of this length runs."""
-    now = datetime.now(UTC)
-    noon = now.replace(hour=12, minute=0, second=0, microsecond=0)
-    if now <= noon < now + lasts:
-        time.sleep((noon - now).total_seconds() + 2)
+    time.sleep(seconds_past_noon(datetime.now(UTC), lasts))

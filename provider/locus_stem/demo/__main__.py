@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from locus_stem.dags.dag_set import LAKE, LOCUS, STEM
 from locus_stem.demo import compare, compare_alerts, compare_stem
 from locus_stem.demo.airflow_process import USER, AirflowProcess
+from locus_stem.demo.noon import seconds_past_noon
 from locus_stem.demo.report import print_report
 from locus_stem.demo.webhook import Webhook
 from locus_stem.sandbox.catalogue import BULK_SHORT_NAMES
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Months in which clocks change in a zone of the fleet: Europe's March and October, America's March and November.
 CLOCKS_CHANGE = (3, 10, 11)
+#: What is run lasts so long at most on a slow machine: a second run of a daily DAG would load one more day.
+LASTS = timedelta(minutes=10)
 #: Id of the connection to the ticketing system that alerts are posted to.
 WEBHOOK = "ticketing"
 DAG_FILE = f'''"""Airflow DAGs of the demo."""
@@ -144,11 +147,16 @@ def sandbox_connections(url: str) -> dict[str, dict[str, object]]:
 
 
 def _run(airflow: AirflowProcess, fleet: Fleet, server: Server, webhook: Webhook, lake: Lake) -> bool:
+    if wait := seconds_past_noon(datetime.now(UTC), LASTS):
+        _say(f"At 12:00 UTC the daily DAGs are scheduled again: waiting {wait:.0f} s until that is over")
+        time.sleep(wait)
     began = time.monotonic()
     for dag_id in (*LOCUS, *STEM, *LAKE):
         airflow.wait_for_dag(dag_id)
     states = [_scheduled(airflow, dag_id) for dag_id in (*LOCUS, *STEM)]
-    start, end = month_with_clock_change(datetime.now(UTC).date())
+    # A month that has ended today in UTC lasts in other zones.
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    start, end = month_with_clock_change(yesterday)
     for level in ("site", "component"):
         conf = {"start": str(start), "end": str(end), "granularity": "15min", "level": level}
         run_id = airflow.trigger("locus_daily_backfill", conf)
