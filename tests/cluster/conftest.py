@@ -7,7 +7,8 @@ import re
 import secrets
 import shutil
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -19,6 +20,8 @@ from locus_stem.demo.webhook import Webhook
 from locus_stem.sandbox.fleet import Fleet
 from locus_stem.tables.lake import Lake
 from support import compose
+from support.canaries import ANY_TEXT, ASCII, LATIN, PLAIN, Canary
+from support.contents import redis_values, s3_objects
 from support.services import postgres, redis, s3
 
 if TYPE_CHECKING:
@@ -28,7 +31,17 @@ if TYPE_CHECKING:
 SITES = 200
 SITE_DATA = r"/v3/sites/\d+/data"
 #: Signs that mean something in addresses.
-POSTGRES_PASSWORD = "p@ss/w%rd:#?&" + secrets.token_urlsafe(8)
+POSTGRES_PASSWORD = "p@ss/w%rd:#?&" + secrets.token_hex(8)
+#: The secrets that an operator gives beside it, each with what it can hold; the last one is given away on purpose.
+GIVEN = {
+    "password": ANY_TEXT, "client secret": ANY_TEXT, "api key": ASCII, "webhook password": LATIN, "storage key": ASCII,
+    "planted": PLAIN,
+}  # fmt: skip
+#: A DAG that gives the last one away, and one whose connections are wrong.
+SECRET_DAGS = (
+    Path(__file__).parents[1] / "system" / "secret_dags" / "secret_control.py",
+    Path(__file__).parent / "secret_dags" / "secret_wrong.py",
+)
 
 
 @dataclass
@@ -42,6 +55,15 @@ class Cluster:
     webhook: Webhook
     fleet: Fleet
     lake: Lake
+    canaries: dict[str, Canary]
+    earlier: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def remember(self):
+        """Keep what broker and bucket hold now: messages and staging are gone when their work is done."""
+        self.earlier = [*self.messages(), *s3_objects()]
+
+    def messages(self):
+        return redis_values(self.topology.broker.port, self.topology.broker.password)
 
     def stats(self):
         return httpx.get(f"{self.sandbox}/_sandbox/stats").json()
@@ -66,15 +88,23 @@ def ended_well(done):
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cluster")
-    variables = compose.trial() | {"SANDBOX_SITES": str(SITES), "WORKER_CONCURRENCY": "4"}
+    canaries = {name: Canary.new(name, between) for name, between in GIVEN.items()}
+    known = {name: canary.value for name, canary in canaries.items()}
+    variables = compose.trial() | {
+        "SANDBOX_SITES": str(SITES),
+        "WORKER_CONCURRENCY": "4",
+        "AWS_SECRET_ACCESS_KEY": known["storage key"],
+    }
     del variables["CONNECTIONS_FILE"]  # given beside the secrets instead, with the addresses of this machine
     with ExitStack() as stack:
         store = stack.enter_context(s3(folder))
         webhook = stack.enter_context(Webhook())
         topology = Topology(folder, variables)
-        sandbox = stack.enter_context(topology.sandbox("--latency-ms", "200"))
+        accepts = ("--password", known["password"], "--client-secret", known["client secret"],
+                   "--stem-api-key", known["api key"])  # fmt: skip
+        sandbox = stack.enter_context(topology.sandbox("--latency-ms", "200", *accepts))
         topology.places |= {"http://s3:5000": store.url, "http://sandbox:8765": sandbox}
-        give(topology, webhook)
+        give(topology, webhook, known)
         ended_well(topology.run("secrets"))
         made = {
             name: (topology.secrets / name / "password").read_text().strip() for name in ("postgres", "redis")
@@ -90,16 +120,29 @@ def cluster(tmp_path_factory):
         for name in (name for name in variables if name.startswith("AWS_")):
             ours.setenv(name, topology.here(variables[name]))
         lake = Lake(variables["LAKE_URI"])
-        yield Cluster(topology, airflow, store, sandbox, webhook, Fleet(sites=SITES), lake)
+        yield Cluster(topology, airflow, store, sandbox, webhook, Fleet(sites=SITES), lake, canaries)
 
 
-def give(topology, webhook):
+def give(topology, webhook, known):
     """Put what an operator gives into the folders of secrets and DAGs; other secrets are generated."""
     (topology.given / "postgres_password").write_text(POSTGRES_PASSWORD + "\n")
     text = (compose.DOCKER / "sandbox-connections.json").read_text()
     for there, here in topology.places.items():
         text = text.replace(there, here)
-    ticketing = {"conn_type": "http", "host": webhook.url}
-    (topology.given / "connections.json").write_text(json.dumps({**json.loads(text), WEBHOOK: ticketing}))
+    connections = json.loads(text)
+    connections["locus_default"]["password"] = known["password"]
+    connections["locus_default"]["extra"]["client_secret"] = known["client secret"]
+    connections["stem_default"]["password"] = known["api key"]
+    connections[WEBHOOK] = {
+        "conn_type": "http", "host": webhook.url, "login": "tickets", "password": known["webhook password"]
+    }  # fmt: skip
+    (topology.given / "connections.json").write_text(json.dumps(connections))
+    (topology.given / "airflow.env").write_text(f"SECRET_TEST_PLANTED={known['planted']}\n")
     shutil.copy(compose.DOCKER.parent / "dags" / "pools.json", topology.dags)
     (topology.dags / "plants.py").write_text(DAG_FILE)
+    named_after_it = (
+        topology.dags / known["planted"]
+    )  # the DAG processor prints no more of a DAG than its path
+    named_after_it.mkdir()
+    for file in SECRET_DAGS:
+        shutil.copy(file, named_after_it)

@@ -74,7 +74,9 @@ def killed(cluster):
         time.sleep(0.2)
     worker = airflow.part_with(running[0])
     airflow.kill(worker)
-    return Killed(run, stem, running[0], worker, cluster.asked(), cluster.last())
+    killed = Killed(run, stem, running[0], worker, cluster.asked(), cluster.last())
+    cluster.remember()
+    return killed
 
 
 def test_the_backfill_goes_on_on_the_other_worker_and_is_exact(cluster, killed):

@@ -70,6 +70,11 @@ class Topology:
             "0.0.0.0": "127.0.0.1",  # noqa: S104
         }
 
+    def kept(self) -> dict[str, str]:
+        """Give each secret that the parts take from a file, by the file; connections are of several secrets."""
+        files = (path for path in self.secrets.rglob("*") if path.is_file() and path.suffix != ".json")
+        return {str(path.relative_to(self.secrets)): path.read_text().strip() for path in files}
+
     def here(self, text: str) -> str:
         """Replace each of the file's addresses in a text by the one on this machine."""
         for there, place in self.places.items():
