@@ -26,6 +26,8 @@ from locus_stem.tables.alerts import (
     State,
     known_alerts,
     load_alerts,
+    open_alerts,
+    others,
     read_states,
     remember,
     remembered,
@@ -152,15 +154,16 @@ class _Sync:
                 self._load(self._states(answer), Read(begin, period.mark))
                 self.read_to, self.moved = period.mark, True
             planned = slices(self.read_to, self._clock())
-        states: list[State] = []
         if looked_at is None and _is_whole(begin, known) and is_check_due(known.checked, self.now()):
             answer = self._ask(open_now(self._clock()), status="open")
-            looked_at, states = answer.asked_at, self._states(answer)
+            looked_at = answer.asked_at
+            self._load(self._states(answer))
         since = oldest_since(self._clock()) if self.moved or self.read_to is None else self.read_to
         answer = self._ask_since(since)
-        states += self._states(answer)
         mark = mark_after(answer.asked_at, answer.trusted_date)
-        self._load(states, Read(begin, mark), self._check(known, begin, looked_at))
+        self._load(self._states(answer), Read(begin, mark))
+        if (check := self._check(known, begin, looked_at)) is not None:
+            self._load([], check=check)  # after the states, of which there may be as many
         if self.updated_since is not None and self._resumed() is not None:
             remember(self.lake, self.progress, self.updated_since)
 
@@ -183,12 +186,12 @@ class _Sync:
         if looked_at is None or (begin is not None and not _is_whole(begin, known)):
             return None
         if begin is None:
-            return Check(looked_at, {})
+            return Check(looked_at, open_alerts({}))
         if not self.tells_absence:
             log.warning("Alerts were answered without a usable id: none counts as absent by this look")
-            return Check(looked_at, {})
-        absent = {one: updated for one, updated in known.open.items() if one not in self.seen}
-        return Check(looked_at, {one: at for one, at in absent.items() if at not in self.doubled})
+            return Check(looked_at, open_alerts({}))
+        absent = others(known.open, "alert_id", self.seen)
+        return Check(looked_at, others(absent, "updated", self.doubled))
 
     # -- requests
 
@@ -221,6 +224,7 @@ class _Sync:
 
     def _states(self, answer: Answer) -> list[State]:
         states, unreadable = read_states(answer.payload, answer.asked_at)
+        answer.payload.clear()  # else all would be there twice while it is loaded
         self.seen.update(state.alert_id for state in states)
         self.seen.update(unreadable)
         first: dict[int, State] = {}
@@ -231,7 +235,7 @@ class _Sync:
         self.result.unreadable += len(unreadable)
         return states
 
-    def _load(self, states: list[State], read: Read, check: Check | None = None) -> None:
+    def _load(self, states: list[State], read: Read | None = None, check: Check | None = None) -> None:
         self.result.add(load_alerts(self.lake, states, read=read, check=check))
 
 

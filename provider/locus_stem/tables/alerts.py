@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import Transaction
 
 from locus_stem.api.shown import shown
@@ -21,11 +22,11 @@ from locus_stem.tables.alert_contents import note_rewritten
 from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.objects import object_row
 from locus_stem.tables.schemas import SPECS
-from locus_stem.tables.upsert import upsert, upsert_into
-from locus_stem.tables.values import converted, table_of
+from locus_stem.tables.upsert import changed_by, upsert, upsert_into
+from locus_stem.tables.values import LONGEST_TEXT, converted, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from deltalake import DeltaTable
 
@@ -40,6 +41,8 @@ __all__ = [
     "State",
     "known_alerts",
     "load_alerts",
+    "open_alerts",
+    "others",
     "read_states",
     "remember",
 ]
@@ -51,6 +54,10 @@ CURSOR = "locus_alert_sync.cursor"
 CHECKED = "locus_alert_sync.open_alerts"
 #: Above so many ids rows are looked for between the lowest and the highest.
 IN_LIST = 1000
+#: States, and characters of their texts, that are loaded at once; of more the rest follows, the cursor with the last.
+MOST_STATES, MOST_TEXT = 10_000, 8 * 2**20
+#: Alerts that are marked as withdrawn at once: two columns of them.
+MOST_WITHDRAWN = 100_000
 #: How far the vendor's clock may be ahead of ours.
 FARTHEST_AHEAD = timedelta(days=1)
 NAMED = 10
@@ -76,12 +83,12 @@ class Known:
 
     :param cursor: every change before it is loaded; None: nothing is.
     :param checked: when open alerts were last asked for.
-    :param open: `updated` by alert id of the alerts that are open and not withdrawn.
+    :param open: `alert_id` and `updated` of the alerts that are open and not withdrawn.
     """
 
     cursor: datetime | None
     checked: datetime | None
-    open: Mapping[int, datetime] = field(repr=False)
+    open: pa.Table = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +104,11 @@ class Check:
     """A look at all open alerts.
 
     :param at: own clock when they were asked for.
-    :param absent: `updated` by id of those that were known to be open before, and were not shown.
+    :param absent: `alert_id` and `updated` of those that were known to be open before, and were not shown.
     """
 
     at: datetime
-    absent: Mapping[int, datetime]
+    absent: pa.Table = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +124,14 @@ def known_alerts(lake: Lake) -> Known:
     """Read how far the sync has come and which alerts are open."""
     table = lake.open(ALERTS.name)
     if table is None:
-        return Known(None, None, {})
-    rows, schema = lake.batches(
-        table, ["alert_id", "updated"], [("end", "=", None), ("withdrawn_at", "=", None)]
-    )
-    found = pa.Table.from_batches(rows, schema).to_pylist()
-    return Known(
-        remembered(table, CURSOR),
-        remembered(table, CHECKED),
-        {row["alert_id"]: row["updated"] for row in found},
-    )
+        return Known(None, None, open_alerts({}))
+    return Known(remembered(table, CURSOR), remembered(table, CHECKED), _open(lake, table))
+
+
+def open_alerts(updated: Mapping[int, datetime]) -> pa.Table:
+    """Give open alerts, `updated` by id, as they are read."""
+    columns = {"alert_id": list(updated), "updated": list(updated.values())}
+    return pa.table(columns, pa.schema([(name, ALERTS.columns[name]) for name in columns]))
 
 
 def remembered(table: DeltaTable | None, what: str) -> datetime | None:
@@ -179,60 +184,126 @@ def read_states(objects: Iterable[Mapping[str, Any]], asked_at: datetime) -> tup
 def load_alerts(
     lake: Lake, states: Sequence[State], *, read: Read | None = None, check: Check | None = None
 ) -> Loaded:
-    """Write states into the history, and then the newest of each alert, with the cursor, in one commit.
+    """Write states into the history, and then the newest of each alert; the cursor is in the last commit.
 
     A stored state is replaced only by one that isn't older. The cursor moves to ``read.mark`` if that is later and
     nothing lies unread between it and ``read.begin``. An alert that the check missed gets ``withdrawn_at``, if it is
     still as it was; one that is shown again loses it.
     """
+    withdrawn = _withdraw(lake, check, {state.alert_id for state in states}) if check else LoadCounts()
+    *first, last = _portions(states) or [[]]
+    loaded = Loaded(alerts=withdrawn)
+    for some in first:
+        done = _load(lake, some, None, None)
+        loaded = Loaded(loaded.history + done.history, loaded.alerts + done.alerts)
+    done = _load(lake, last, read, check)
+    return Loaded(loaded.history + done.history, loaded.alerts + done.alerts, done.cursor)
+
+
+def _portions(states: Sequence[State]) -> list[list[State]]:
+    """Cut states into what is loaded at once: an alert's older ones first, those of few alerts together."""
+    portions: list[list[State]] = []
+    text = 0
+    for state in sorted(states, key=lambda one: (one.alert_id, one.updated, one.asked_at)):
+        length = sum(_length(value) for value in state.row.values())
+        if not portions or len(portions[-1]) >= MOST_STATES or text + length > MOST_TEXT:
+            portions.append([])
+            text = 0
+        portions[-1].append(state)
+        text += length
+    return portions
+
+
+def _length(value: Any) -> int:
+    """Give the characters of a value, as many as can be stored of one that is written as JSON."""
+    if isinstance(value, dict | list):
+        return LONGEST_TEXT
+    return min(len(value), LONGEST_TEXT) if isinstance(value, str) else 0
+
+
+def _load(lake: Lake, states: Sequence[State], read: Read | None, check: Check | None) -> Loaded:
     history = _write_history(lake, states)
-    newest: dict[int, State] = {}
-    for state in sorted(states, key=lambda one: (one.updated, one.asked_at)):
-        newest[state.alert_id] = state
-    absent = check.absent if check else {}
-    among = _with_ids({*newest, *absent})
+    newest = {state.alert_id: state for state in states}
+    among = _with_ids(newest)
 
     def work(table: DeltaTable) -> Loaded:
-        stored_schema = pa.schema(table.schema().to_arrow())
-        stored = {
-            row["alert_id"]: row
-            for row in pa.Table.from_batches(*lake.batches(table, stored_schema.names, among)).to_pylist()
-        }
+        stored = _known_states(lake, table, newest)
         rows: list[Mapping[str, Any]] = [
             {**state.row, "withdrawn_at": _still_withdrawn(state, stored.get(alert_id))}
             for alert_id, state in newest.items()
             if alert_id not in stored or stored[alert_id]["updated"] <= state.updated
-        ]
-        withdrawn = [
-            {**stored[alert_id], "withdrawn_at": check.at}
-            for alert_id, updated in absent.items()
-            if check and alert_id not in newest and _is_open_since(stored.get(alert_id), updated)
         ]
         cursor, transactions = _moved(remembered(table, CURSOR), read), []
         if cursor is not None:
             transactions.append(_transaction(CURSOR, cursor))
         if check is not None:
             transactions.append(_transaction(CHECKED, check.at))
-        given = table_of(ALERTS, [*rows, *withdrawn], stored_schema)
+        given = table_of(ALERTS, rows, pa.schema(table.schema().to_arrow()))
         counts = upsert_into(lake, table, ALERTS.name, given, among=among, transactions=transactions)
-        counts = LoadCounts(
-            counts.new, counts.changed - len(withdrawn), counts.unchanged, len(withdrawn), counts.versions
-        )
         return Loaded(history, counts, cursor or remembered(table, CURSOR))
 
     return commit.exclusively(lake, ALERTS.name, work)
 
 
+def _withdraw(lake: Lake, check: Check, shown: Collection[int]) -> LoadCounts:
+    """Mark what a check missed and nothing has shown since; a check that is cut off here is made again."""
+    absent = others(check.absent, "alert_id", shown).sort_by("alert_id")
+    counts = LoadCounts()
+    for low in range(0, len(absent), MOST_WITHDRAWN):
+        some = absent.slice(low, MOST_WITHDRAWN)
+
+        def work(table: DeltaTable, some: pa.Table = some) -> LoadCounts:
+            among = _with_ids(some.column("alert_id").to_pylist())
+            stored = _open(lake, table, among).rename_columns(["alert_id", "stored"])
+            both = some.join(stored, "alert_id", join_type="inner")
+            gone = both.filter(pc.equal(both.column("updated"), both.column("stored"))).column("alert_id")
+            given = pa.table(
+                {
+                    "alert_id": gone,
+                    "withdrawn_at": pa.repeat(pa.scalar(check.at, ALERTS.columns["withdrawn_at"]), len(gone)),
+                }
+            )
+            return upsert_into(lake, table, ALERTS.name, given, among=among)
+
+        done = commit.exclusively(lake, ALERTS.name, work)
+        counts += LoadCounts(withdrawn=done.changed, versions=done.versions)
+    return counts
+
+
+def others(rows: pa.Table, column: str, values: Collection[Any]) -> pa.Table:
+    """Leave out the rows that have one of these values."""
+    kind = rows.schema.field(column).type
+    return rows.filter(pc.invert(pc.is_in(rows.column(column), pa.array(values, kind))))
+
+
+def _open(lake: Lake, table: DeltaTable, among: Sequence[Filter] = ()) -> pa.Table:
+    """Read `alert_id` and `updated` of the alerts that are open and not withdrawn."""
+    state: list[Filter] = [("end", "=", None), ("withdrawn_at", "=", None)]
+    return pa.Table.from_batches(*lake.batches(table, ["alert_id", "updated"], [*among, *state]))
+
+
+def _known_states(lake: Lake, table: DeltaTable, ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Return what decides about stored alerts, by their ids."""
+    wanted = pa.array(list(ids), pa.int64())
+    columns = ["alert_id", "updated", "end", "withdrawn_at"]
+    batches, schema = lake.batches(table, columns, _with_ids(ids))
+    mine = (batch.filter(pc.is_in(batch.column("alert_id"), wanted)) for batch in batches)
+    return {row["alert_id"]: row for row in pa.Table.from_batches(mine, schema).to_pylist()}
+
+
 def _write_history(lake: Lake, states: Sequence[State]) -> LoadCounts:
+    """Write states, of those with one id and `updated` the last."""
     if not states:
         return LoadCounts()
-    rows = {
-        (state.alert_id, state.updated): state.row for state in sorted(states, key=lambda one: one.asked_at)
-    }
+    rows = {(state.alert_id, state.updated): state.row for state in states}
     known = lake.open(HISTORY.name)
     stored = HISTORY.schema() if known is None else pa.schema(known.schema().to_arrow())
     updates = [updated for _, updated in rows]
-    among: list[Filter] = [("updated", ">=", min(updates)), ("updated", "<=", max(updates))]
+    among: list[Filter] = [
+        *_with_ids({alert_id for alert_id, _ in rows}),
+        ("updated", ">=", min(updates)),
+        ("updated", "<=", max(updates)),
+    ]
     given = table_of(HISTORY, list(rows.values()), stored)
     note_rewritten(lake, _rewritten(lake, given, among))  # first: once it is written nobody could tell
     return upsert(lake, HISTORY.name, given, among=among)
@@ -240,15 +311,12 @@ def _write_history(lake: Lake, states: Sequence[State]) -> LoadCounts:
 
 def _rewritten(lake: Lake, given: pa.Table, among: Sequence[Filter]) -> set[tuple[int, datetime]]:
     """Return the states that are stored with another content: `updated` is told to the second only."""
-    known = lake.read(HISTORY.name, filters=among)
-    ids = set(given.column("alert_id").to_pylist())
-    before = {(row["alert_id"], row["updated"]): row for row in known.to_pylist() if row["alert_id"] in ids}
-    return {
-        key
-        for row in given.to_pylist()
-        if (old := before.get(key := (row["alert_id"], row["updated"]))) is not None
-        and any(old.get(name) != value for name, value in row.items())
-    }
+    known = lake.open(HISTORY.name)
+    if known is None:
+        return set()
+    changed = changed_by(lake, known, HISTORY.name, given, among)
+    ids, updates = (changed.column(name).to_pylist() for name in ("alert_id", "updated"))
+    return set(zip(ids, updates, strict=True))
 
 
 def _moved(cursor: datetime | None, read: Read | None) -> datetime | None:
@@ -263,15 +331,6 @@ def _still_withdrawn(state: State, stored: Mapping[str, Any] | None) -> datetime
     """Keep `withdrawn_at` where the state was asked for before the alert was found missing."""
     withdrawn_at: datetime | None = stored["withdrawn_at"] if stored else None
     return withdrawn_at if withdrawn_at is not None and state.asked_at <= withdrawn_at else None
-
-
-def _is_open_since(stored: Mapping[str, Any] | None, updated: datetime) -> bool:
-    return (
-        stored is not None
-        and stored["updated"] == updated
-        and stored["end"] is None
-        and stored["withdrawn_at"] is None
-    )
 
 
 def _with_ids(ids: Iterable[int]) -> list[Filter]:

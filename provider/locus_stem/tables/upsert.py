@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from locus_stem.tables.lake import Lake
     from locus_stem.tables.sql import Filter
 
-__all__ = ["upsert", "upsert_into"]
+__all__ = ["changed_by", "upsert", "upsert_into"]
 
 DELETED = "__deleted"
 
@@ -66,20 +66,9 @@ def upsert_into(
     """Do as ``upsert`` on one state of the table, which a caller has read before; see there."""
     key = list(SPECS[name].key)
     values = [column for column in rows.column_names if column not in key]
-    schema = pa.schema(table.schema().to_arrow())
-    known = [column for column in rows.column_names if column in schema.names]
-    stored = pa.Table.from_batches(*lake.batches(table, known, among))
-    for column in rows.column_names:
-        if column not in known:
-            stored = stored.append_column(column, pa.nulls(len(stored), rows.schema.field(column).type))
-
+    stored = _stored(lake, table, rows, among, None if delete_others else key[0])
     pairs = _matched(rows.select(key), stored.select(key))
-    old = stored.take(pairs.column("stored"))
-    new = rows.take(pairs.column("given"))
-    differs = pa.nulls(len(new), pa.bool_()).fill_null(False)
-    for column in values:
-        differs = pc.or_(differs, different(new.column(column), old.column(column)))
-    changed = new.filter(differs)
+    new, changed = _compared(rows, stored, pairs, values)
     inserted = _others(rows, pairs.column("given"))
     deleted = _others(stored, pairs.column("stored")) if delete_others else stored.slice(0, 0)
     counts = LoadCounts(len(inserted), len(changed), len(new) - len(changed), len(deleted))
@@ -104,6 +93,47 @@ def upsert_into(
     else:
         return counts
     return counts + LoadCounts(versions={"": table.version()})
+
+
+def changed_by(lake: Lake, table: DeltaTable, name: str, rows: pa.Table, among: Sequence[Filter]) -> pa.Table:
+    """Return those of the rows that are stored with other values; see ``upsert``."""
+    key = list(SPECS[name].key)
+    stored = _stored(lake, table, rows, among, key[0])
+    pairs = _matched(rows.select(key), stored.select(key))
+    return _compared(rows, stored, pairs, [column for column in rows.column_names if column not in key])[1]
+
+
+def _stored(
+    lake: Lake, table: DeltaTable, rows: pa.Table, among: Sequence[Filter], of: str | None
+) -> pa.Table:
+    """Read what is stored of the rows' columns; a column that the table lacks is null.
+
+    :param of: a column of which only rows with a value that the rows have are read: of a wide range most others
+        would be for nothing; None: all
+    """
+    schema = pa.schema(table.schema().to_arrow())
+    known = [column for column in rows.column_names if column in schema.names]
+    batches, kinds = lake.batches(table, known, among)
+    if of is not None:
+        ids = rows.column(of).combine_chunks()
+        batches = (batch.filter(pc.is_in(batch.column(of), ids)) for batch in batches)
+    stored = pa.Table.from_batches(batches, kinds)
+    for column in rows.column_names:
+        if column not in known:
+            stored = stored.append_column(column, pa.nulls(len(stored), rows.schema.field(column).type))
+    return stored
+
+
+def _compared(
+    rows: pa.Table, stored: pa.Table, pairs: pa.Table, values: Sequence[str]
+) -> tuple[pa.Table, pa.Table]:
+    """Return the rows that are stored, and those of them that differ."""
+    old = stored.take(pairs.column("stored"))
+    new = rows.take(pairs.column("given"))
+    differs = pa.nulls(len(new), pa.bool_()).fill_null(False)
+    for column in values:
+        differs = pc.or_(differs, different(new.column(column), old.column(column)))
+    return new, new.filter(differs)
 
 
 def different(one: pa.ChunkedArray, other: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -11,7 +11,7 @@ from locus_stem.pipelines import alert_delivery
 from locus_stem.pipelines.alert_delivery import deliver_alerts
 from locus_stem.pipelines.webhook_reply import Reply
 from locus_stem.tables.alert_deliveries import pending, register
-from locus_stem.tables.alerts import Check, load_alerts
+from locus_stem.tables.alerts import Check, load_alerts, open_alerts
 from locus_stem.tables.lake import Lake
 from support.ticketing import MINUTE, NOW, Receiver, at, newest, state
 
@@ -91,7 +91,7 @@ def test_a_withdrawal_is_posted_and_so_is_the_return(lake):
     receiver = Receiver()
     deliver_alerts(lake, HOOK, receiver)
     gone = NOW + 60 * MINUTE
-    load_alerts(lake, [], check=Check(gone, {1: NOW}))
+    load_alerts(lake, [], check=Check(gone, open_alerts({1: NOW})))
     deliver_alerts(lake, HOOK, receiver)
     assert receiver.events()[2:] == [(1, at(0), at(60))]
     load_alerts(lake, [state(1, 0, asked=61)])
@@ -104,7 +104,7 @@ def test_a_withdrawal_is_posted_and_so_is_the_return(lake):
 def test_a_withdrawal_and_its_state_that_are_both_new_are_one_post(lake):
     register(lake, HOOK, NOW)
     show(lake, (1, 0))
-    load_alerts(lake, [], check=Check(NOW + MINUTE, {1: NOW}))
+    load_alerts(lake, [], check=Check(NOW + MINUTE, open_alerts({1: NOW})))
     receiver = Receiver()
     assert deliver_alerts(lake, HOOK, receiver).posted == 1
     assert receiver.events() == [(1, at(0), at(1))]
@@ -290,7 +290,7 @@ def test_through_any_faults_each_event_is_told_at_least_once_and_in_order(lake, 
         if rng.random() < 0.2:
             gone = rng.choice(sorted(latest))
             minutes += 1
-            check = Check(NOW + minutes * MINUTE, {gone: NOW + latest[gone] * MINUTE})
+            check = Check(NOW + minutes * MINUTE, open_alerts({gone: NOW + latest[gone] * MINUTE}))
             load_alerts(lake, [], check=check)
         receiver.answers = lambda alert_id: rng.choice(MOSTLY_TAKEN)
         killed = rng.random() < 0.2

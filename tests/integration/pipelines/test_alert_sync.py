@@ -245,7 +245,7 @@ def test_an_alert_that_vanishes_is_marked_within_a_day_and_one_that_is_shown_aga
     while not marked:
         made.time += DAY
         assert made.time < START + 60 * DAY
-        known_open = tables.known_alerts(made.lake).open
+        known_open = open_in(made.lake)
         result = made.sync()
         marked = {one: row for one, row in made.stored().items() if row["withdrawn_at"]}
         assert result.alerts.withdrawn == len(marked)
@@ -259,14 +259,18 @@ def test_an_alert_that_vanishes_is_marked_within_a_day_and_one_that_is_shown_aga
     assert made.stored()[gone] == {**row, "withdrawn_at": None}
 
 
+def open_in(lake):
+    return dict(zip(*tables.known_alerts(lake).open.to_pydict().values(), strict=True))
+
+
 def test_an_answer_from_before_an_alert_was_missed_does_not_bring_it_back(world):
     made = world()
     made.sync()
-    known = tables.known_alerts(made.lake).open
+    known = open_in(made.lake)
     gone, updated = next(iter(known.items()))
     state = tables.State(gone, updated, made.time, without(made.stored()[gone]))
     missed_at = made.time + HOUR
-    tables.load_alerts(made.lake, [], check=tables.Check(missed_at, {gone: updated}))
+    tables.load_alerts(made.lake, [], check=tables.Check(missed_at, tables.open_alerts({gone: updated})))
     assert made.stored()[gone]["withdrawn_at"] == missed_at
     tables.load_alerts(made.lake, [state])
     assert made.stored()[gone]["withdrawn_at"] == missed_at
@@ -277,11 +281,13 @@ def test_an_answer_from_before_an_alert_was_missed_does_not_bring_it_back(world)
 def test_an_alert_that_changed_since_the_look_is_not_marked(world):
     made = world()
     made.sync()
-    gone, updated = next(iter(tables.known_alerts(made.lake).open.items()))
+    gone, updated = next(iter(open_in(made.lake).items()))
     for changed in ({"updated": updated + MINUTE}, {"updated": updated + 2 * MINUTE, "end": updated}):
         row = {**without(made.stored()[gone]), **changed}
         tables.load_alerts(made.lake, [tables.State(gone, row["updated"], made.time, row)])
-        loaded = tables.load_alerts(made.lake, [], check=tables.Check(made.time, {gone: updated}))
+        loaded = tables.load_alerts(
+            made.lake, [], check=tables.Check(made.time, tables.open_alerts({gone: updated}))
+        )
         assert loaded.alerts.withdrawn == 0
         assert made.stored()[gone]["withdrawn_at"] is None
 
@@ -501,7 +507,7 @@ def test_objects_that_cannot_be_read_are_counted_and_lose_nothing_else(world, mo
 def test_an_open_alert_whose_id_cannot_be_told_is_not_taken_for_absent(world, monkeypatch, wrong):
     made = world()
     made.sync()
-    known = tables.known_alerts(made.lake).open
+    known = open_in(made.lake)
     made.time += DAY
     truth = made.truth()
     unchanged = [one for one, updated in known.items() if one in truth and truth[one]["updated"] == updated]

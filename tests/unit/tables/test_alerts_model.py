@@ -6,11 +6,13 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from locus_stem.tables.alerts import CURSOR, Check, Read, load_alerts, read_states, remembered
+from locus_stem.tables import alerts
+from locus_stem.tables.alerts import CURSOR, Check, Read, load_alerts, open_alerts, read_states, remembered
 from locus_stem.tables.lake import Lake
 from support.examples import examples
 
@@ -87,7 +89,7 @@ class Syncs(RuleBasedStateMachine):
         load_alerts(
             self.lake,
             [],
-            check=Check(at(minute), {alert_id: at(updated) for alert_id, updated in absent.items()}),
+            check=Check(at(minute), open_alerts({one: at(updated) for one, updated in absent.items()})),
         )
         for alert_id, updated in absent.items():
             if "end" not in self._object(alert_id, updated) and self.newest[alert_id][1] is None:
@@ -127,7 +129,10 @@ class Syncs(RuleBasedStateMachine):
         )
 
 
-def test_any_sequence_of_syncs_ends_in_the_tables_that_dicts_would_be():
+@pytest.mark.parametrize("at_once", [alerts.MOST_STATES, 2])
+def test_any_sequence_of_syncs_ends_in_the_tables_that_dicts_would_be(monkeypatch, at_once):
+    monkeypatch.setattr(alerts, "MOST_STATES", at_once)
+    monkeypatch.setattr(alerts, "MOST_WITHDRAWN", at_once)
     run_state_machine_as_test(
         Syncs,
         settings=settings(
