@@ -193,7 +193,24 @@ def _as_heavy_as_is_taken(honest: Honest) -> Iterator[bytes]:
     yield body
 
 
+def _with_a_long_text(honest: Honest) -> Iterator[bytes]:
+    """Put 20 MB beside what is due: many such answers, each of which is taken, are not to add up."""
+    body = b'{"note":"%s",%s' % (b"x" * 20 * 2**20, honest.body.lstrip()[1:])
+    yield head(200, len(body), Date=honest.headers.get("date", ""))
+    yield body
+
+
+def _fat_page(honest: Honest) -> Iterator[bytes]:
+    """Answer each page with 10 MB of sites that none before had."""
+    ids = (uuid.uuid4() for _ in range(100))
+    body = json.dumps({"sites": [{"id": str(one), "name": "x" * 100_000} for one in ids]}).encode()
+    yield head(200, len(body))
+    yield body
+
+
 HEAVIEST = Evil("as heavy as is taken", _as_heavy_as_is_taken)
+LONG_TEXT = Evil("a text of 20 MB beside it", _with_a_long_text)
+FAT_PAGES = Evil("fat pages without end", _fat_page)
 ENDLESS_LIST = Evil("a list that never ends", _endless_list)
 
 

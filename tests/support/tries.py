@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from support.effects import KillPoint
 
 TRIES = 6
-LONGEST_TRY = 120.0
 
 
 class Zygote:

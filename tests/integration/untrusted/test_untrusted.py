@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from locus_stem.demo.compare import measured
-from support.evils import ENDLESS_LIST, EVILS
+from support.evils import ENDLESS_LIST, EVILS, FAT_PAGES, HEAVIEST, LONG_TEXT
 from support.results import write_results
 
 #: MB of resident memory, the interpreter and the package included.
@@ -168,6 +168,28 @@ def test_a_list_that_never_ends_is_given_up(field):
     found = field.meet("streams", "/api/v1/clients", ENDLESS_LIST)
     assert found.error
     assert 1 < found.asked <= 1002
+    assert found.peak < MOST_MEMORY
+
+
+#: Answers that are all taken, and those of several entities or pages held at once.
+HEAVY = [
+    (Place("inventory", "/installinfo"), LONG_TEXT),
+    (Place("inventory", "/dataavailable"), LONG_TEXT),
+    (Place("streams", "/sites"), FAT_PAGES),
+]
+HEAVIER = [
+    (Place("inventory", "/v3/partners/1/components"), HEAVIEST),
+    (Place("alerts", "/v3/partners/1/alerts"), HEAVIEST),
+]
+
+
+@pytest.mark.parametrize(
+    ("place", "evil"),
+    [pytest.param(place, evil, id=f"{place.path}-{evil.name}") for place, evil in HEAVY + HEAVIER * ALL],
+)
+def test_heavy_answers_that_are_taken_do_not_add_up(field, place, evil):
+    found = field.meet(place.pipeline, place.path, evil)
+    assert found.asked > 1 or evil is HEAVIEST
     assert found.peak < MOST_MEMORY
 
 
