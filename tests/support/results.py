@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 FOLDER = Path(__file__).parents[2] / "provider" / "docs" / "results"
+BUILD = Path(__file__).parents[2] / "build"
 
 
 def write_results(name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], **about: Any) -> Path:
     """Write a suite's results as ``provider/docs/results/{name}.json``; the directive ``results`` shows them.
+
+    Where no page has that directive for them they are written into ``build``: the pages show all that they hold.
 
     :param columns: headings, in the table's order.
     :param rows: a line each, JSON values.
@@ -28,8 +31,10 @@ def write_results(name: str, columns: Sequence[str], rows: Sequence[Sequence[Any
         "airflow": version("apache-airflow-core"),
         **about,
     }
-    FOLDER.mkdir(exist_ok=True)
-    file = FOLDER / f"{name}.json"
+    is_shown = any(f".. results:: {name}\n" in page.read_text() for page in FOLDER.parent.glob("*.rst"))
+    folder = FOLDER if is_shown else BUILD
+    folder.mkdir(exist_ok=True)
+    file = folder / f"{name}.json"
     lines = ",\n".join(f"    {json.dumps(list(row))}" for row in rows)
     head = f'"about": {json.dumps(made)},\n  "columns": {json.dumps(list(columns))}'
     file.write_text(f'{{\n  {head},\n  "rows": [\n{lines}\n  ]\n}}\n')

@@ -24,7 +24,7 @@ def shown(folder, held):
 
 
 def test_what_a_suite_writes_is_shown_facts_first_then_each_row(tmp_path, monkeypatch):
-    monkeypatch.setattr(written, "FOLDER", tmp_path)
+    monkeypatch.setattr(written, "BUILD", tmp_path)  # no page shows it
     rows = [["429", 0.05, 1200, True, None], ["cut_off", 1 / 3, 0, False, "- `W_avg`\n2. *"]]
     file = written.write_results(
         "suite", ["fault", "rate", "rows", "exact", "note"], rows, sites_asked=24, seconds=61.25
