@@ -57,7 +57,7 @@ IN_LIST = 1000
 #: States, and characters of their texts, that are loaded at once; of more the rest follows, the cursor with the last.
 MOST_STATES, MOST_TEXT = 10_000, 8 * 2**20
 #: Alerts that are marked as withdrawn at once: two columns of them.
-MOST_WITHDRAWN = 100_000
+MOST_WITHDRAWN = 25_000
 #: How far the vendor's clock may be ahead of ours.
 FARTHEST_AHEAD = timedelta(days=1)
 NAMED = 10
