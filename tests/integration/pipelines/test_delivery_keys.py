@@ -13,7 +13,7 @@ from locus_stem.pipelines.alert_delivery import deliver_alerts
 from locus_stem.pipelines.webhook_reply import Reply
 from locus_stem.tables import alerts
 from locus_stem.tables.alert_deliveries import pending, register
-from locus_stem.tables.alerts import Check, load_alerts
+from locus_stem.tables.alerts import Check, load_alerts, open_alerts
 from locus_stem.tables.lake import Lake
 from support.ticketing import MINUTE, NOW, Receiver, at, newest, state
 
@@ -54,7 +54,9 @@ def killed_before_recording(lake, receiver, monkeypatch):
 
 
 def withdraw(lake, alert_id, updated, minutes):
-    load_alerts(lake, [], check=Check(NOW + minutes * MINUTE, {alert_id: NOW + updated * MINUTE}))
+    load_alerts(
+        lake, [], check=Check(NOW + minutes * MINUTE, open_alerts({alert_id: NOW + updated * MINUTE}))
+    )
 
 
 def is_up_to_date(lake, receiver):
@@ -235,7 +237,9 @@ def test_through_any_faults_the_receiver_ends_with_what_the_lake_holds(lake, rec
         if rng.random() < 0.3:
             row = rng.choice(lake.read("locus_alerts").to_pylist())
             minute += 1
-            load_alerts(lake, [], check=Check(NOW + minute * MINUTE, {row["alert_id"]: row["updated"]}))
+            load_alerts(
+                lake, [], check=Check(NOW + minute * MINUTE, open_alerts({row["alert_id"]: row["updated"]}))
+            )
 
     def posted(body: bytes, key: str) -> Reply:
         if rng.random() < 0.1:
