@@ -169,8 +169,9 @@ def test_one_bad_field_is_found_by_halving_and_the_others_are_loaded(plant):
 
 
 def test_a_turn_that_ends_goes_on_from_staging_without_asking_again(plant):
-    plant = plant(sites=12, turn_seconds=0.15, latency_ms=10)
+    plant = plant(sites=12, latency_ms=10)
     planned = plant.plan(BERLIN_DST, start="2025-09-01", end="2025-10-27", granularity="15min")
+    plant.turn_seconds = 0.15
     turns = plant.extract(planned)
     asked = [(served.path, served.query) for served in plant.data_requests()]
     assert turns > 1
