@@ -59,8 +59,9 @@ def check_path(path: str | ObjectStoragePath | None) -> None:
     if not path:
         return
     text = address_of(path)
-    conn_id = text.partition("://")[2].partition("/")[0].rpartition("@")[0]
-    if ":" in conn_id:
+    behind = text.partition("://")[2]
+    conn_id = behind.partition("/")[0].rpartition("@")[0]
+    if ":" in behind.rpartition("@")[0]:  # a secret can hold a slash
         raise ValueError(
             "path: keys in an address are refused; allowed: a connection, s3://connection@bucket/name"
         )
