@@ -48,7 +48,6 @@ class Overlapping(RuleBasedStateMachine):
         self.clock = 0
         self.runs = [Run(f"run-{number}") for number in range(RUNS)]
         self.limits = LIMITS[0]
-        self.dirty = False
         self.before_commit = None
         self.killed = self.working = False
         self.patches = [
@@ -184,7 +183,7 @@ class Overlapping(RuleBasedStateMachine):
         try:
             self._load(run)
         except KilledError:
-            run.loaded, self.dirty = False, True
+            run.loaded = False
         finally:
             self.killed, self.before_commit = False, None
 
@@ -200,10 +199,9 @@ class Overlapping(RuleBasedStateMachine):
             assert run is other
         finally:
             self.before_commit = None
-        self.dirty = False
         self._compare()
 
-    @precondition(lambda self: not self.dirty and any(run.loaded for run in self.runs))
+    @precondition(lambda self: not self._is_half_loaded() and any(run.loaded for run in self.runs))
     @rule(run=st.integers(0, RUNS - 1))
     def repeat(self, run):
         """What is loaded already is not written again."""
@@ -228,7 +226,7 @@ class Overlapping(RuleBasedStateMachine):
             return
         run.begun = True
         self.bench.load(self.lake, run.name, run.answers, self.limits, self._working)
-        run.loaded, self.dirty = True, False
+        run.loaded = True
 
     @contextmanager
     def _working(self):
@@ -275,9 +273,12 @@ class Overlapping(RuleBasedStateMachine):
             self.lake.open(name).version() for name in (self.bench.table, "coverage") if self.lake.open(name)
         ]
 
-    def _compare(self):
+    def _is_half_loaded(self):
         """Runs that were killed on the way have left a part of themselves: they are loaded to their end first."""
-        if any(run.begun and not run.loaded for run in self.runs):
+        return any(run.begun and not run.loaded for run in self.runs)
+
+    def _compare(self):
+        if self._is_half_loaded():
             return
         loaded = [run for run in self.runs if run.loaded]
         held = list(self.bench.held(self.lake))
