@@ -181,16 +181,20 @@ def _endless_list(honest: Honest) -> Iterator[bytes]:
 
 
 @cache
-def _heaviest(key: str) -> bytes:
-    objects = (b'{"id":%d,"updated":"2025-10-20T12:00:00Z"}' % number for number in range(1, 400_000))
-    return b'{"%s":[%s]}' % (key.encode(), b",".join(objects))
+def _listing(key: str, objects: int) -> bytes:
+    numbers = range(1, objects)
+    listed = (b'{"id":%d,"updated":"2025-10-20T12:00:00Z"}' % number for number in numbers)
+    return b'{"%s":[%s]}' % (key.encode(), b",".join(listed))
 
 
-def _as_heavy_as_is_taken(honest: Honest) -> Iterator[bytes]:
-    """Answer with as many objects as are just not refused."""
-    body = _heaviest(next(name for name, value in json.loads(honest.body).items() if isinstance(value, list)))
-    yield head(200, len(body))
-    yield body
+def _objects(number: int) -> Produce:
+    def produce(honest: Honest) -> Iterator[bytes]:
+        lists = (name for name, value in json.loads(honest.body).items() if isinstance(value, list))
+        body = _listing(next(lists), number)
+        yield head(200, len(body))
+        yield body
+
+    return produce
 
 
 def _with_a_long_text(honest: Honest) -> Iterator[bytes]:
@@ -208,7 +212,9 @@ def _fat_page(honest: Honest) -> Iterator[bytes]:
     yield body
 
 
-HEAVIEST = Evil("as heavy as is taken", _as_heavy_as_is_taken)
+#: As many as are just not refused, and as many as are still loaded in half a minute.
+HEAVIEST = Evil("as heavy as is taken", _objects(400_000))
+MANY = Evil("100,000 objects", _objects(100_000))
 LONG_TEXT = Evil("a text of 20 MB beside it", _with_a_long_text)
 FAT_PAGES = Evil("fat pages without end", _fat_page)
 ENDLESS_LIST = Evil("a list that never ends", _endless_list)

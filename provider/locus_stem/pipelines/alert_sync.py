@@ -154,16 +154,17 @@ class _Sync:
                 self._load(self._states(answer), Read(begin, period.mark))
                 self.read_to, self.moved = period.mark, True
             planned = slices(self.read_to, self._clock())
+        states: list[State] = []
         if looked_at is None and _is_whole(begin, known) and is_check_due(known.checked, self.now()):
             answer = self._ask(open_now(self._clock()), status="open")
-            looked_at = answer.asked_at
-            self._load(self._states(answer))
+            looked_at, states = answer.asked_at, self._states(answer)
         since = oldest_since(self._clock()) if self.moved or self.read_to is None else self.read_to
         answer = self._ask_since(since)
-        mark = mark_after(answer.asked_at, answer.trusted_date)
-        self._load(self._states(answer), Read(begin, mark))
+        states += self._states(answer)
+        self._load(states, Read(begin, mark_after(answer.asked_at, answer.trusted_date)))
+        del states
         if (check := self._check(known, begin, looked_at)) is not None:
-            self._load([], check=check)  # after the states, of which there may be as many
+            self._load([], check=check)  # once the states are out of memory
         if self.updated_since is not None and self._resumed() is not None:
             remember(self.lake, self.progress, self.updated_since)
 
