@@ -94,7 +94,13 @@ def test_the_compose_file_has_the_services_and_compose_the_options(words):
     logs.add_argument("--follow", action="store_true")
     for action in (logs, actions.add_parser("exec"), actions.add_parser("stop")):
         action.add_argument("service", nargs="?", choices=services({}))
-    actions.choices["exec"].add_argument("command", nargs=argparse.REMAINDER)
+    run = actions.add_parser("run")
+    for option in ("--rm", "--no-deps"):
+        run.add_argument(option, action="store_true")
+    run.add_argument("--entrypoint")
+    run.add_argument("service", choices=services({}))
+    for action in (run, actions.choices["exec"]):
+        action.add_argument("command", nargs=argparse.REMAINDER)
     chosen = parser.parse_args(words)
     assert "services:" in chosen.file
     if command := getattr(chosen, "command", None):
@@ -127,7 +133,8 @@ def test_what_is_exported_is_read(words, monkeypatch):
     elif name.startswith("AIRFLOW_CONN_"):
         assert_credentials(name.removeprefix("AIRFLOW_CONN_").lower())
     else:
-        given = services({name: value})["worker"]["environment"]  # Compose puts it in, or hands it on
+        read = services({name: value}).values()  # Compose puts it in, or hands it on
+        given = {key: put for one in read for key, put in one.get("environment", {}).items()}
         secrets = {"AIRFLOW__SECRETS__BACKEND", "AIRFLOW__SECRETS__BACKEND_KWARGS"}
         assert name in secrets or name in given or value in given.values()
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from locus_stem.tables.address import LakeAddress, LakeError
+from locus_stem.tables.address import ALLOWED, LakeAddress, LakeError
 
 ACCOUNT = "account.dfs.core.windows.net"
 
@@ -68,6 +68,12 @@ BEHIND = [
 ]
 
 
+def repeated(pieces, error):
+    """Give the pieces that a message repeats, in any case; the words that it always has are no secrets."""
+    said = str(error).replace(ALLOWED, "").lower()
+    return [piece for piece in pieces if piece.lower() in said]
+
+
 @given(
     scheme=st.sampled_from(["s3://", "S3://", "gs://", "abfss://", "file://"]),
     before=st.sampled_from(["AKIA:", "aws_default@AKIA:", "container:"]),
@@ -80,7 +86,7 @@ def test_keys_that_stand_in_an_address_are_refused_and_never_repeated(
 ):
     with pytest.raises(LakeError) as caught:
         LakeAddress.parse(f"{scheme}{before}{between.join(pieces)}@{behind}")
-    assert [piece for piece in pieces if piece.lower() in str(caught.value).lower()] == []
+    assert repeated(pieces, caught.value) == []
 
 
 @given(
@@ -93,7 +99,7 @@ def test_keys_that_stand_in_an_address_are_refused_and_never_repeated(
 def test_nor_are_they_where_the_scheme_is_unknown(scheme, before, pieces, between, behind):
     with pytest.raises(LakeError) as caught:
         LakeAddress.parse(f"{scheme}{before}{between.join(pieces)}@{behind}")
-    assert [piece for piece in pieces if piece.lower() in str(caught.value).lower()] == []
+    assert repeated(pieces, caught.value) == []
 
 
 @given(
