@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import re
+from importlib.metadata import distributions
 
 from packaging.specifiers import SpecifierSet
 
@@ -38,6 +39,16 @@ def test_constraints_pin_the_oldest_airflow_that_is_tested_and_the_newest():
         assert file.name in {"constraints.txt", f"constraints-{version}.txt"}
     index = (ROOT / "provider" / "docs" / "index.rst").read_text()
     assert f"tested on {oldest} and on the newest {newest.rpartition('.')[0]}" in index
+
+
+def test_no_pinned_library_refuses_the_first_release_of_the_oldest_python():
+    first = f"{pythons()[0]}.0"
+    refusing = {
+        one.name: one.metadata["Requires-Python"]
+        for one in distributions()
+        if first not in SpecifierSet(one.metadata["Requires-Python"] or "")
+    }
+    assert refusing == {}
 
 
 def test_what_does_not_exist_together_is_a_combination_of_what_is_supported_with_its_reason():
