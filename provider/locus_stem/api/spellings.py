@@ -17,6 +17,11 @@ HIDDEN = "***"
 SHORTEST_BEGINNING = 8
 
 
+def unmistakable(texts: Iterable[str]) -> list[str]:
+    """Choose what is long enough to be hidden wherever it stands: what is shorter is part of ordinary words."""
+    return [one for one in texts if len(one) >= SHORTEST_BEGINNING]
+
+
 def spellings(secrets: Iterable[str | None]) -> tuple[str, ...]:
     """Give secrets as they can stand in a text, the longest first.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowException, BaseHook
 
 from locus_stem.api.errors import ConfigurationError
-from locus_stem.api.spellings import SHORTEST_BEGINNING, scrubbed
+from locus_stem.api.spellings import scrubbed, unmistakable
 from locus_stem.config import default_lake_uri
 from locus_stem.hooks.connection import defined
 from locus_stem.hooks.masking import mask
@@ -226,8 +226,8 @@ def _hidden(address: LakeAddress, connection: Connection) -> list[str]:
     """
     return [
         text
-        for text in _texts(_extra(address, connection))
-        if len(text) >= SHORTEST_BEGINNING and text not in KNOWN and text not in address.uri
+        for text in unmistakable(_texts(_extra(address, connection)))
+        if text not in KNOWN and text not in address.uri
     ]
 
 

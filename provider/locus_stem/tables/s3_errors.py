@@ -6,7 +6,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from locus_stem.api.spellings import SHORTEST_BEGINNING, scrubbed
+from locus_stem.api.spellings import scrubbed, unmistakable
 from locus_stem.tables.address import LakeError, LakeUnavailableError
 
 if TYPE_CHECKING:
@@ -62,9 +62,7 @@ def explained(address: LakeAddress, label: str, action: str, secrets: Sequence[s
         with _translated(address, label, action):
             yield
     except (LakeError, LakeUnavailableError) as error:
-        # a key is never so short that it would be part of ordinary words
-        keys = [one for one in secrets if len(one) >= SHORTEST_BEGINNING]
-        raise type(error)(scrubbed(LOGIN.sub("//", str(error)), keys)) from error.__cause__
+        raise type(error)(scrubbed(LOGIN.sub("//", str(error)), unmistakable(secrets))) from error.__cause__
 
 
 @contextmanager

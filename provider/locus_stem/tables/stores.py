@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.fs
 
-from locus_stem.api.spellings import SHORTEST_BEGINNING, scrubbed
+from locus_stem.api.spellings import scrubbed, unmistakable
 from locus_stem.tables.address import LakeError, LakeUnavailableError
 from locus_stem.tables.s3 import S3Store, environment_session
 from locus_stem.tables.s3_errors import without_colours
@@ -96,9 +96,8 @@ class OtherStore:
             ) from error
 
     def _keys(self) -> list[str]:
-        """Give the options that may be keys: none is so short that it would be part of ordinary words."""
-        options = self._delta_options().values()
-        return [one for one in options if len(one) >= SHORTEST_BEGINNING and one not in self.address.uri]
+        """Give the options that may be keys."""
+        return [one for one in unmistakable(self._delta_options().values()) if one not in self.address.uri]
 
 
 def google_store(address: LakeAddress, key: Mapping[str, Any] | str, token: Callable[[], Any]) -> OtherStore:
