@@ -16,8 +16,7 @@ from locus_stem.api.bounds import (
     MAX_DEPTH,
     MAX_NAMES,
     MAX_WEIGHT,
-    deeper_than,
-    more_names_than,
+    depth_and_names,
     weight,
 )
 from locus_stem.api.errors import (
@@ -294,9 +293,10 @@ def _json(body: bytes, path: str) -> tuple[Any, int]:
         read = json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
     except (ValueError, RecursionError):  # ValueError: no JSON, no UTF-8, NaN, a number too long
         raise MalformedAnswerError(f"the answer ({len(body)} bytes) is not JSON", path=path) from None
-    if deeper_than(read, MAX_DEPTH):
+    depth, names = depth_and_names(read)
+    if depth > MAX_DEPTH:
         raise MalformedAnswerError(f"the answer is nested deeper than {MAX_DEPTH} levels", path=path)
-    if more_names_than(read, MAX_NAMES):
+    if names > MAX_NAMES:
         raise OversizedAnswerError(
             f"the answer has fields of more than {MAX_NAMES} different names", path=path
         )

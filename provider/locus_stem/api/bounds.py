@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.api.granularity import GRANULARITIES
@@ -84,21 +84,20 @@ def weight(body: bytes) -> int:
     )
 
 
-def deeper_than(value: Any, most: int) -> bool:
-    """Whether a JSON value has more than so many objects and lists within each other."""
-    return next(islice(_levels(value), most, None), None) is not None
+def depth_and_names(value: Any) -> tuple[int, int]:
+    """Count the objects and lists of a JSON value within each other, and the different names of their fields.
 
-
-def more_names_than(value: Any, most: int) -> bool:
-    """Whether the objects of a JSON value have more than so many different names of fields."""
+    Beyond :data:`MAX_DEPTH` and :data:`MAX_NAMES` neither is counted on.
+    """
+    depth, most = 0, 0
     names: set[str] = set()
-    for one in chain.from_iterable(_levels(value)):
-        if isinstance(one, dict):
-            if len(one) <= most:  # else the names would be copied once more
-                names.update(one)
-            if max(len(one), len(names)) > most:
-                return True
-    return False
+    for depth, level in enumerate(islice(_levels(value), MAX_DEPTH + 1), start=1):  # noqa: B007
+        for one in level:
+            if most <= MAX_NAMES and isinstance(one, dict):
+                if len(one) <= MAX_NAMES:  # else the names would be copied once more
+                    names.update(one)
+                most = max(len(one), len(names))
+    return depth, most
 
 
 def _levels(value: Any) -> Iterator[list[Any]]:

@@ -98,6 +98,11 @@ class Endpoint:
         return self.ids + self.query
 
     @cached_property
+    def query_names(self) -> frozenset[str]:
+        """What the query's parameters are called in a request."""
+        return frozenset(param.name for param in self.query)
+
+    @cached_property
     def signature(self) -> inspect.Signature:
         """Signature of the method: ids by position or name, the rest by name."""
         positional, named = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
@@ -161,11 +166,10 @@ class Endpoint:
         return Call(self, tuple(canonical.items()))
 
     def _check_pairs(self, canonical: Mapping[str, Value]) -> None:
-        own = {param.name for param in self.query}
         for param in self.query:
             if param.kind is Kind.PAIRS:
                 for name, _ in written(param.name, canonical.get(param.argument, ())):
-                    if name in own:
+                    if name in self.query_names:
                         raise ValueError(
                             f"{param.argument}: {name!r} is refused; it is an argument of its own"
                         )

@@ -23,7 +23,7 @@ __all__ = ["AvailableField", "FieldGroup", "check_wanted", "field_groups", "halv
 
 _SHOWN = 20  # names listed in a message
 #: What a request for data says by itself: no parameter of a field can have such a name.
-_OWN = frozenset(param.name for param in LocusEndpoints.get_site_data.query)
+_OWN = LocusEndpoints.get_site_data.query_names
 #: Characters of a parameter's name or value.
 LONGEST_NAME = 100
 

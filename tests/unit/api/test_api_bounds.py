@@ -16,7 +16,7 @@ from locus_stem.api import (
     StemEndpoints,
 )
 from locus_stem.api.answer import MAX_GZIP_MEMBERS, Reader
-from locus_stem.api.bounds import MAX_BODY_BYTES, MAX_DEPTH, MAX_NAMES, MAX_WEIGHT, deeper_than, weight
+from locus_stem.api.bounds import MAX_BODY_BYTES, MAX_DEPTH, MAX_NAMES, MAX_WEIGHT, depth_and_names, weight
 from locus_stem.api.stem import STREAM_TYPES
 from locus_stem.api.wire import RawAnswer
 
@@ -117,7 +117,7 @@ def test_a_value_may_be_as_deep_as_is_told_and_no_deeper() -> None:
     assert READER.answer(raw(nested(MAX_DEPTH - 3)), SITES).payload
     with pytest.raises(MalformedAnswerError, match="nested deeper than 32 levels"):
         READER.answer(raw(nested(MAX_DEPTH - 2)), SITES)
-    assert not deeper_than(None, 1)
+    assert depth_and_names(None) == (0, 0)
 
 
 @pytest.mark.parametrize("objects", [1, 100])

@@ -22,9 +22,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from locus_stem.api import LocusCredentials, LocusEndpoints, StemEndpoints
-from locus_stem.api.answer import MAX_DEPTH, Answer, Reader, trusted
+from locus_stem.api.answer import Answer, Reader, trusted
 from locus_stem.api.auth import TokenAuth
-from locus_stem.api.bounds import deeper_than, weight
+from locus_stem.api.bounds import MAX_DEPTH, MAX_NAMES, depth_and_names, weight
 from locus_stem.api.errors import ApiError, MalformedAnswerError, RetriableError
 from locus_stem.api.shown import shown
 from locus_stem.api.stem import Paging
@@ -212,7 +212,9 @@ def test_an_answer_is_read_or_a_typed_error(name, call: Call, data):
         return
     assert isinstance(answer.payload, list)
     assert all(isinstance(item, dict) for item in answer.payload)
-    assert not deeper_than(answer.payload, MAX_DEPTH)
+    depth, names = depth_and_names(answer.payload)
+    assert depth <= MAX_DEPTH
+    assert names <= MAX_NAMES
     assert answer.trusted_date is None or abs(answer.trusted_date - NOW) <= timedelta(days=1)
 
 
