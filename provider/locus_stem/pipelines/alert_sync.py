@@ -27,12 +27,12 @@ from locus_stem.tables.alerts import (
     known_alerts,
     load_alerts,
     open_alerts,
-    others,
     read_states,
     remember,
     remembered,
 )
 from locus_stem.tables.counts import LoadCounts
+from locus_stem.tables.rows import without_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -191,8 +191,8 @@ class _Sync:
         if not self.tells_absence:
             log.warning("Alerts were answered without a usable id: none counts as absent by this look")
             return Check(looked_at, open_alerts({}))
-        absent = others(known.open, "alert_id", self.seen)
-        return Check(looked_at, others(absent, "updated", self.doubled))
+        absent = without_values(known.open, "alert_id", self.seen)
+        return Check(looked_at, without_values(absent, "updated", self.doubled))
 
     # -- requests
 

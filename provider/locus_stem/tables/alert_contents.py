@@ -11,8 +11,6 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from locus_stem.tables.schemas import SPECS
 from locus_stem.tables.upsert import upsert
 
@@ -20,9 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
+    import pyarrow as pa
+
     from locus_stem.tables.lake import Lake
 
-__all__ = ["KEY", "contents", "digest", "digests", "note_rewritten", "rewritten"]
+__all__ = ["HISTORY", "KEY", "contents", "digest", "digests", "note_rewritten", "rewritten"]
 
 HISTORY, REWRITES = "locus_alert_history", SPECS["_alert_rewrites"]
 KEY = ["alert_id", "updated"]
@@ -30,13 +30,16 @@ KEY = ["alert_id", "updated"]
 STATES = 1000
 
 
-def note_rewritten(lake: Lake, states: Collection[tuple[int, datetime]]) -> None:
-    """Note states whose content is about to be replaced."""
-    if states:
-        rows = [dict(zip(KEY, state, strict=True)) for state in sorted(states)]
-        ids = sorted({alert_id for alert_id, _ in states})
-        noted = pa.Table.from_pylist(rows, REWRITES.schema())
-        upsert(lake, REWRITES.name, noted, among=[("alert_id", "in", ids)])
+def note_rewritten(lake: Lake, states: pa.Table) -> None:
+    """Note states whose content is about to be replaced.
+
+    :param states: with the columns of :data:`KEY`
+    """
+    if len(states):
+        ids = states.column("alert_id").unique().sort().to_pylist()
+        upsert(
+            lake, REWRITES.name, states.select(KEY).cast(REWRITES.schema()), among=[("alert_id", "in", ids)]
+        )
 
 
 def rewritten(lake: Lake) -> pa.Table:

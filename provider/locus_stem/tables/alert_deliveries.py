@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from deltalake import Transaction
 
 from locus_stem.tables import commit
-from locus_stem.tables.alert_contents import KEY, contents, digest, digests, rewritten
+from locus_stem.tables.alert_contents import HISTORY, KEY, contents, digest, digests, rewritten
 from locus_stem.tables.schemas import SPECS
 from locus_stem.tables.upsert import different, upsert_into
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Event", "Post", "begin_posts", "pending", "record_posts", "register"]
 
 SPEC = SPECS["_alert_deliveries"]
-HISTORY, ALERTS = "locus_alert_history", "locus_alerts"
+ALERTS = "locus_alerts"
 
 Row = dict[str, Any]
 Rows = dict[tuple[int, "datetime"], Row]

@@ -21,8 +21,9 @@ from locus_stem.tables import commit
 from locus_stem.tables.alert_contents import note_rewritten
 from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.objects import object_row
+from locus_stem.tables.rows import with_values, without_values
 from locus_stem.tables.schemas import SPECS
-from locus_stem.tables.upsert import changed_by, upsert, upsert_into
+from locus_stem.tables.upsert import upsert, upsert_into
 from locus_stem.tables.values import LONGEST_TEXT, converted, table_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ __all__ = [
     "known_alerts",
     "load_alerts",
     "open_alerts",
-    "others",
     "read_states",
     "remember",
 ]
@@ -247,7 +247,7 @@ def _load(lake: Lake, states: Sequence[State], read: Read | None, check: Check |
 
 def _withdraw(lake: Lake, check: Check, shown: Collection[int]) -> LoadCounts:
     """Mark what a check missed and nothing has shown since; a check that is cut off here is made again."""
-    absent = others(check.absent, "alert_id", shown).sort_by("alert_id")
+    absent = without_values(check.absent, "alert_id", shown).sort_by("alert_id")
     counts = LoadCounts()
     for low in range(0, len(absent), MOST_WITHDRAWN):
         some = absent.slice(low, MOST_WITHDRAWN)
@@ -270,12 +270,6 @@ def _withdraw(lake: Lake, check: Check, shown: Collection[int]) -> LoadCounts:
     return counts
 
 
-def others(rows: pa.Table, column: str, values: Collection[Any]) -> pa.Table:
-    """Leave out the rows that have one of these values."""
-    kind = rows.schema.field(column).type
-    return rows.filter(pc.invert(pc.is_in(rows.column(column), pa.array(values, kind))))
-
-
 def _open(lake: Lake, table: DeltaTable, among: Sequence[Filter] = ()) -> pa.Table:
     """Read `alert_id` and `updated` of the alerts that are open and not withdrawn."""
     state: list[Filter] = [("end", "=", None), ("withdrawn_at", "=", None)]
@@ -287,7 +281,7 @@ def _known_states(lake: Lake, table: DeltaTable, ids: Collection[int]) -> dict[i
     wanted = pa.array(list(ids), pa.int64())
     columns = ["alert_id", "updated", "end", "withdrawn_at"]
     batches, schema = lake.batches(table, columns, _with_ids(ids))
-    mine = (batch.filter(pc.is_in(batch.column("alert_id"), wanted)) for batch in batches)
+    mine = (with_values(batch, "alert_id", wanted) for batch in batches)
     return {row["alert_id"]: row for row in pa.Table.from_batches(mine, schema).to_pylist()}
 
 
@@ -304,19 +298,15 @@ def _write_history(lake: Lake, states: Sequence[State]) -> LoadCounts:
         ("updated", ">=", min(updates)),
         ("updated", "<=", max(updates)),
     ]
-    given = table_of(HISTORY, list(rows.values()), stored)
-    note_rewritten(lake, _rewritten(lake, given, among))  # first: once it is written nobody could tell
-    return upsert(lake, HISTORY.name, given, among=among)
 
+    def note(
+        changed: pa.Table,
+    ) -> None:  # once they are written nobody could tell that their content was another
+        note_rewritten(lake, changed)
 
-def _rewritten(lake: Lake, given: pa.Table, among: Sequence[Filter]) -> set[tuple[int, datetime]]:
-    """Return the states that are stored with another content: `updated` is told to the second only."""
-    known = lake.open(HISTORY.name)
-    if known is None:
-        return set()
-    changed = changed_by(lake, known, HISTORY.name, given, among)
-    ids, updates = (changed.column(name).to_pylist() for name in ("alert_id", "updated"))
-    return set(zip(ids, updates, strict=True))
+    return upsert(
+        lake, HISTORY.name, table_of(HISTORY, list(rows.values()), stored), among=among, before=note
+    )
 
 
 def _moved(cursor: datetime | None, read: Read | None) -> datetime | None:

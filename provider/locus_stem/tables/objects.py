@@ -14,6 +14,7 @@ from locus_stem.api.errors import MalformedAnswerError
 from locus_stem.api.parameter import is_short_name
 from locus_stem.api.shown import shown
 from locus_stem.tables.counts import LoadCounts
+from locus_stem.tables.rows import without_values
 from locus_stem.tables.schemas import SPECS, TableSpec, snake_case
 from locus_stem.tables.upsert import upsert
 from locus_stem.tables.values import converted, table_of
@@ -50,13 +51,12 @@ class _Distinct(NamedTuple):
     def without(self, spec: TableSpec, known: pa.Table) -> pa.Table:
         """Give the known rows that are neither here nor may be here under a key that isn't theirs."""
         key, kind = spec.key[0], spec.columns[spec.key[0]]
-        here = pa.array([_key(row.get(key), kind) for row in self.rows], kind)
-        lacking = known.filter(pc.invert(pc.is_in(known.column(key), here)))
+        lacking = without_values(known, key, [_key(row.get(key), kind) for row in self.rows])
         doubtful = self._doubtful(spec, lacking)
         if doubtful:
             log.warning("%s: %d that this listing lacks don't count as removed by it, the first of them is %s",
                         spec.name, len(doubtful), shown(min(doubtful)))  # fmt: skip
-        return lacking.filter(pc.invert(pc.is_in(lacking.column(key), pa.array(doubtful, kind))))
+        return without_values(lacking, key, doubtful)
 
     def _doubtful(self, spec: TableSpec, lacking: pa.Table) -> set[Any]:
         if self.useless:

@@ -10,17 +10,18 @@ import pyarrow.compute as pc
 
 from locus_stem.tables import commit
 from locus_stem.tables.counts import LoadCounts
+from locus_stem.tables.rows import with_values
 from locus_stem.tables.schemas import SPECS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from deltalake import DeltaTable, Transaction
 
     from locus_stem.tables.lake import Lake
     from locus_stem.tables.sql import Filter
 
-__all__ = ["changed_by", "upsert", "upsert_into"]
+__all__ = ["different", "upsert", "upsert_into"]
 
 DELETED = "__deleted"
 
@@ -33,6 +34,7 @@ def upsert(
     among: Sequence[Filter] = (),
     delete_others: bool = False,
     transactions: Sequence[Transaction] = (),
+    before: Callable[[pa.Table], None] | None = None,
 ) -> LoadCounts:
     """Insert rows whose key is new and update those that differ; columns that ``rows`` lacks stay.
 
@@ -41,13 +43,14 @@ def upsert(
     :param delete_others: delete the stored rows that are ``among`` these and aren't in ``rows``
     :param transactions: application transactions of the commit; with them there is a commit even without a
         change
+    :param before: is told the rows that are stored with other values, before these are replaced
     :returns: deleted rows are counted as withdrawn
     """
 
     def work(table: DeltaTable) -> LoadCounts:
         return upsert_into(
             lake, table, name, rows,
-            among=among, delete_others=delete_others, transactions=transactions,
+            among=among, delete_others=delete_others, transactions=transactions, before=before,
         )  # fmt: skip
 
     return commit.exclusively(lake, name, work)
@@ -62,17 +65,20 @@ def upsert_into(
     among: Sequence[Filter] = (),
     delete_others: bool = False,
     transactions: Sequence[Transaction] = (),
+    before: Callable[[pa.Table], None] | None = None,
 ) -> LoadCounts:
     """Do as ``upsert`` on one state of the table, which a caller has read before; see there."""
     key = list(SPECS[name].key)
     values = [column for column in rows.column_names if column not in key]
     stored = _stored(lake, table, rows, among, None if delete_others else key[0])
     pairs = _matched(rows.select(key), stored.select(key))
-    new, changed = _compared(rows, stored, pairs, values)
+    changed = _changed(rows, stored, pairs, values)
     inserted = _others(rows, pairs.column("given"))
     deleted = _others(stored, pairs.column("stored")) if delete_others else stored.slice(0, 0)
-    counts = LoadCounts(len(inserted), len(changed), len(new) - len(changed), len(deleted))
+    counts = LoadCounts(len(inserted), len(changed), len(pairs) - len(changed), len(deleted))
 
+    if before is not None:
+        before(changed)
     if len(changed) or len(deleted):
         source = pa.concat_tables([changed, inserted])
         if delete_others:
@@ -95,14 +101,6 @@ def upsert_into(
     return counts + LoadCounts(versions={"": table.version()})
 
 
-def changed_by(lake: Lake, table: DeltaTable, name: str, rows: pa.Table, among: Sequence[Filter]) -> pa.Table:
-    """Return those of the rows that are stored with other values; see ``upsert``."""
-    key = list(SPECS[name].key)
-    stored = _stored(lake, table, rows, among, key[0])
-    pairs = _matched(rows.select(key), stored.select(key))
-    return _compared(rows, stored, pairs, [column for column in rows.column_names if column not in key])[1]
-
-
 def _stored(
     lake: Lake, table: DeltaTable, rows: pa.Table, among: Sequence[Filter], of: str | None
 ) -> pa.Table:
@@ -116,7 +114,7 @@ def _stored(
     batches, kinds = lake.batches(table, known, among)
     if of is not None:
         ids = rows.column(of).combine_chunks()
-        batches = (batch.filter(pc.is_in(batch.column(of), ids)) for batch in batches)
+        batches = (with_values(batch, of, ids) for batch in batches)
     stored = pa.Table.from_batches(batches, kinds)
     for column in rows.column_names:
         if column not in known:
@@ -124,16 +122,14 @@ def _stored(
     return stored
 
 
-def _compared(
-    rows: pa.Table, stored: pa.Table, pairs: pa.Table, values: Sequence[str]
-) -> tuple[pa.Table, pa.Table]:
-    """Return the rows that are stored, and those of them that differ."""
+def _changed(rows: pa.Table, stored: pa.Table, pairs: pa.Table, values: Sequence[str]) -> pa.Table:
+    """Return the rows that are stored with other values."""
     old = stored.take(pairs.column("stored"))
     new = rows.take(pairs.column("given"))
     differs = pa.nulls(len(new), pa.bool_()).fill_null(False)
     for column in values:
         differs = pc.or_(differs, different(new.column(column), old.column(column)))
-    return new, new.filter(differs)
+    return new.filter(differs)
 
 
 def different(one: pa.ChunkedArray, other: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -141,17 +141,17 @@ def test_a_newest_state_that_only_the_history_has_yet_keeps_the_last_word(lake, 
 @pytest.mark.parametrize("when", ["before it is written", "after it is written"])
 def test_other_content_that_a_sync_loads_while_a_post_is_under_way_is_told(lake, receiver, monkeypatch, when):
     load_alerts(lake, [state(1, 0, status="open")])
-    write = alerts.upsert
+    step = "note_rewritten" if when == "before it is written" else "upsert"
+    work = getattr(alerts, step)
 
     def in_the_middle(*args, **given):
-        """A whole delivery between the look at what is stored and its replacement, or right after it."""
-        if when == "after it is written":
-            written = write(*args, **given)
+        """A whole delivery between the note and the replacement of what is stored, or right after that."""
+        done = work(*args, **given)
         deliver(lake, receiver)
-        return written if when == "after it is written" else write(*args, **given)
+        return done
 
     with monkeypatch.context() as patched:
-        patched.setattr(alerts, "upsert", in_the_middle)
+        patched.setattr(alerts, step, in_the_middle)
         load_alerts(lake, [state(1, 0, status="closed")])
     assert is_up_to_date(lake, receiver)
     load_alerts(lake, [state(1, 0, status="open")])
