@@ -10,6 +10,9 @@ COVERAGE ?= --cov --cov-report=term:skip-covered --cov-fail-under=90
 ONLY ?=
 EXAMPLES ?= 50
 
+# The tests start hundreds of processes: without byte code that is kept each would compile Airflow anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
