@@ -78,7 +78,7 @@ test-untrusted: $(INSTALLED)
 	FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/unit/untrusted
 
 test-models: $(INSTALLED)
-	EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest --numprocesses $(WORKERS) $(PYTEST_ARGS) tests/unit/tables
+	EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest --numprocesses $(WORKERS) $(PYTEST_ARGS) tests/unit/tables tests/unit/planning
 
 test-faults: $(INSTALLED)
 	$(BIN)/python -m pytest tests/faults --faults all --numprocesses 2 $(PYTEST_ARGS)
