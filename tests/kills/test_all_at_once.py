@@ -23,6 +23,8 @@ from support.killed_runs import left_in_staging
 RATE = 0.2
 KILL_EVERY = 20.0
 TOKEN_LIFE = 5
+#: So slow that the runs outlive several kills.
+LATENCY_MS = 400.0
 DAGS = {
     f"locus_inventory__{HARD}": {},
     f"locus_daily_backfill__{HARD}": {"granularity": "15min", "level": "component"},
@@ -65,7 +67,7 @@ def test_every_pipeline_ends_exact(killed, ledger):
     for dag_id in DAGS:
         killed.airflow.wait_for_dag(dag_id)
     faults = tuple(Fault(kind, RATE / len(RATE_FAULTS)) for kind in RATE_FAULTS)
-    with killed.server_with(faults=faults, token_life=TOKEN_LIFE):
+    with killed.server_with(faults=faults, token_life=TOKEN_LIFE, latency_ms=LATENCY_MS):
         runs = [
             killed.trigger(
                 dag_id, **({"start": str(start), "end": str(end), **conf} if "backfill" in dag_id else conf)
