@@ -138,6 +138,8 @@ _PAGES = {
 _SLOWLY, _SLOWER = {"latency_ms": 100.0}, {"latency_ms": 150.0}
 #: Days on whose third some alerts of 24 sites are gone that were open the day before.
 _VANISHING = {"moments": [timedelta(days=day) for day in range(9, 13)]}
+#: A sync logs in anew and asks for two lists: of so many one meets what comes twice a second.
+_OFTEN = {"moments": [timedelta(minutes=15 * number) for number in range(12)]}
 _ALERTS = ("alert sync",)
 
 KINDS: tuple[Kind, ...] = (
@@ -166,7 +168,14 @@ KINDS: tuple[Kind, ...] = (
     Refusal("bad-request", (*BACKFILLS, *STEM)),
     Refusal("bad-field", (*BACKFILLS, "monthly bulk")),
     Always("token life of a second", LOCUS, _options(token_life=1, **_SLOWER), _logins, _options(**_SLOWER)),
-    Always("revoked twice a second", LOCUS, _options(revoke_every=0.5, **_SLOWLY), _rejections, _options(**_SLOWLY)),
+    Always(
+        "revoked twice a second", tuple(one for one in LOCUS if one not in _ALERTS),
+        _options(revoke_every=0.5, **_SLOWLY), _rejections, _options(**_SLOWLY),
+    ),
+    Always(
+        "revoked twice a second", _ALERTS, Setting({"revoke_every": 0.5, **_SLOWLY}, params=_OFTEN), _rejections,
+        Setting(_SLOWLY, params=_OFTEN),
+    ),
     Always("end is inclusive", BACKFILLS, _options(end="inclusive"), _data),
     *(
         Always(f"UTC is {suffix}", (*BACKFILLS, "alert sync"), _options(utc_suffix=suffix), _all)
