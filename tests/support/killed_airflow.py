@@ -174,6 +174,12 @@ class KilledAirflow:
         """Let a task of the next run die."""
         self.next_kill = task_id, kill
 
+    def forget_lists(self) -> None:
+        """Let the next plan ask for all lists and fields, as the first of a lake does."""
+        coverage = self.lake.open("coverage")
+        if coverage is not None:
+            coverage.delete("granularity = '' AND field = ''")
+
     def clear(self, run: Killed, task_id: str) -> None:
         """Clear a failed task and what comes after it, as the documentation says."""
         body = {

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FINISHED = {"success", "failed"}
+#: So often, with a pause in seconds, a call is sent again whose statement the database has refused, and which has
+#: changed nothing by that: SQLite does so where others write for long.
+TRIES, PAUSE = 5, 2.0
 
 
 class AirflowRest:
@@ -61,7 +64,11 @@ class AirflowRest:
     def _answer(
         self, method: str, path: str, body: Mapping[str, Any] | None, query: Mapping[str, Any]
     ) -> Any:
-        answer = self._http.request(method, path, json=body, params=query)
+        for _ in range(TRIES):
+            answer = self._http.request(method, path, json=body, params=query)
+            if not (answer.is_server_error and '"Database error"' in answer.text):
+                break
+            time.sleep(PAUSE)
         if answer.is_error:
             raise RuntimeError(f"{method} {path}: HTTP {answer.status_code}: {answer.text[:2000]}")
         return answer.json() if answer.content else None
