@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +77,21 @@ def test_every_results_file_stands_on_a_page_once():
     pages = "\n".join(page.read_text() for page in DOCS.rglob("*.rst"))
     named = re.findall(r"^ *\.\. results:: (\w+)$", pages, re.MULTILINE)
     assert sorted(named) == sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
+def test_every_kill_has_its_line():
+    options = ["--collect-only", "--quiet", "--no-cov", "--numprocesses=0"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "tests/kills"],
+        cwd=DOCS.parents[1],
+        env={name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTEST_"))},
+        check=True,
+        text=True,
+        stdout=subprocess.PIPE,
+        timeout=300,
+    )
+    tests = [line for line in done.stdout.splitlines() if line.startswith("tests/kills/")]
+    held = json.loads((FOLDER / "kills.json").read_text())
+    assert len(held["rows"]) == len(tests) > 20
+    tables = held["columns"].index("tables")
+    assert {row[tables] for row in held["rows"]} == {"exact"}
