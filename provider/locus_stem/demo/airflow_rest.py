@@ -64,9 +64,9 @@ class AirflowRest:
     def _answer(
         self, method: str, path: str, body: Mapping[str, Any] | None, query: Mapping[str, Any]
     ) -> Any:
-        for _ in range(TRIES):
+        for left in reversed(range(TRIES)):
             answer = self._http.request(method, path, json=body, params=query)
-            if not (answer.is_server_error and '"Database error"' in answer.text):
+            if not left or not (answer.is_server_error and '"Database error"' in answer.text):
                 break
             time.sleep(PAUSE)
         if answer.is_error:

@@ -21,6 +21,7 @@ from deltalake import Transaction
 
 from locus_stem.tables import commit
 from locus_stem.tables.alert_contents import HISTORY, KEY, contents, digest, digests, rewritten
+from locus_stem.tables.rows import with_values
 from locus_stem.tables.schemas import SPECS
 from locus_stem.tables.upsert import different, upsert_into
 
@@ -113,7 +114,7 @@ def pending(lake: Lake, connection: str) -> list[Event]:
     oldest: dict[int, datetime] = {}
     for row in found:
         oldest[row["alert_id"]] = min(row["updated"], oldest.get(row["alert_id"], row["updated"]))
-    last = _rows(newest.filter(pc.is_in(newest.column("alert_id"), pa.array(oldest, pa.int64()))))
+    last = _rows(with_values(newest, "alert_id", oldest))
     again = [row for row in last if oldest[row["alert_id"]] < row["updated"]]
     last_updated = {row["alert_id"]: row["updated"] for row in last}
     events = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -298,15 +299,9 @@ def _write_history(lake: Lake, states: Sequence[State]) -> LoadCounts:
         ("updated", ">=", min(updates)),
         ("updated", "<=", max(updates)),
     ]
-
-    def note(
-        changed: pa.Table,
-    ) -> None:  # once they are written nobody could tell that their content was another
-        note_rewritten(lake, changed)
-
-    return upsert(
-        lake, HISTORY.name, table_of(HISTORY, list(rows.values()), stored), among=among, before=note
-    )
+    given = table_of(HISTORY, list(rows.values()), stored)
+    note = partial(note_rewritten, lake)  # before: once it is written nobody could tell
+    return upsert(lake, HISTORY.name, given, among=among, before=note)
 
 
 def _moved(cursor: datetime | None, read: Read | None) -> datetime | None:

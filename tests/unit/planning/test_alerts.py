@@ -79,9 +79,8 @@ def test_every_change_after_the_cursor_is_shown(age, ahead, shows_date, at, ende
 def test_no_more_periods_are_asked_than_the_gap_needs(age, ahead):
     cursor = NOW - age
     asked, _, _ = run(cursor, ahead, shows_date=True)
-    within = (
-        WEEK - HALF_AN_HOUR - timedelta(minutes=5)
-    )  # by a clock that may be half an hour off, less the leeway
+    # by a clock that may be half an hour off, less the leeway
+    within = WEEK - HALF_AN_HOUR - timedelta(minutes=5)
     if age <= within:
         assert asked == []
         return
