@@ -43,12 +43,14 @@ def alerts(
 
 
 def _newest(fleet: Fleet, rows: dict[int, State], asked: datetime) -> Difference:
-    # The sync asked within a second: an alert may have changed in it.
+    # The sync asked within a second: an alert may have changed in it. Those that ended within an hour of the first
+    # sync's edge are due where they are held.
     before, after = _truth(fleet, asked), _truth(fleet, asked + timedelta(seconds=2))
+    edge = asked - FIRST_SYNC + timedelta(hours=1)
     due = {
-        number: state
+        number
         for number, state in before.items()
-        if state.get("end") is None or state["end"] >= asked - FIRST_SYNC + timedelta(hours=1)
+        if number in rows or state.get("end") is None or state["end"] >= edge
     }
     found = Difference("locus_alerts", rows=len(rows), due=len(due))
     for number, row in rows.items():
@@ -59,7 +61,7 @@ def _newest(fleet: Fleet, rows: dict[int, State], asked: datetime) -> Difference
                 found.note(f"{number} was withdrawn, and the API has it")
         elif held not in (before.get(number), after.get(number)):
             found.note(f"{held} where the API has {before.get(number)}")
-    for number in due.keys() - rows.keys():
+    for number in due - rows.keys():
         found.note(f"{number} is missing")
     return found
 
