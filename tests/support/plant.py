@@ -44,6 +44,8 @@ class Plant:
     run_id: str = "test"
     #: Lines of the inventory's last report.
     told: list[str] = field(default_factory=list)
+    #: What the inventory's turns have named as refused.
+    refused: dict[Any, str] = field(default_factory=dict)
     #: Options of the clients.
     sending: dict[str, Any] = field(default_factory=dict)
 
@@ -91,6 +93,7 @@ class Plant:
                 with failure_recorded(self.lake, owner, turn):
                     result = refresh_inventory(self.lake, 1, day, turn, detail_max_age_days=max_age)
                 _, self.told = record_turn(self.lake, owner, turn.usage(), result)
+                self.refused |= result.refused
                 if not result.left:
                     return result
 

@@ -92,12 +92,13 @@ class _Client(Generic[C]):
         """
         return self._drive(self.begin(call).answered(), Link())
 
-    def begin(self, call: Call, budget: float | None = None) -> Exchange:
+    def begin(self, call: Call, patience: float | None = None) -> Exchange:
         """Set a call on its way without sending it, for :meth:`receive`.
 
-        :param budget: seconds for which it may be sent again, where they are less than the client's.
+        :param patience: seconds for which it may be sent again after other failures than a 429, where they are less
+            than the client's budget.
         """
-        return self._session.begin(call, budget)
+        return self._session.begin(call, patience)
 
     def receive(self, exchange: Exchange, link: Link) -> RawAnswer:
         """Send an exchange's call until there is an answer to read.
@@ -120,7 +121,7 @@ class _Client(Generic[C]):
                 case Send(request):
                     result = self._send(request, link.idle)
                 case Wait(seconds):
-                    self._pause(seconds, link)
+                    self.pause(seconds, link)
                     result = None
                 case Tell(token):
                     result = self._session.on_token(token)
@@ -141,7 +142,8 @@ class _Client(Generic[C]):
             return receipt.lost(error)
         return receipt.answer(response)
 
-    def _pause(self, seconds: float, link: Link) -> None:
+    def pause(self, seconds: float, link: Link) -> None:
+        """Wait, unless the link is stopped: then its `wait_left` tells how much is left."""
         if link.idle is not None:
             link.idle()
         if self._sleep is not None:

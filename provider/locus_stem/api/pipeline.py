@@ -42,11 +42,14 @@ Received = RawAnswer | RefusedError | RetriableError
 class Sender(Protocol):
     """What a pipeline sends with: a synchronous client."""
 
-    def begin(self, call: Call, budget: float | None = None) -> Exchange:
-        """Set a call on its way; `budget` is in seconds, where it is less than the sender's own."""
+    def begin(self, call: Call, patience: float | None = None) -> Exchange:
+        """Set a call on its way; `patience` is in seconds, where it is less than the sender's own budget."""
 
     def receive(self, exchange: Exchange, link: Link) -> RawAnswer:
         """Send it until there is an answer to read."""
+
+    def pause(self, seconds: float, link: Link) -> None:
+        """Wait, unless the link is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +80,9 @@ class Pipeline:
     """Like :func:`answers`, and takes calls that follow from outcomes.
 
     :param set_aside: seconds after which a call that fails, but may work, is an outcome, so that the others are asked
-        meanwhile; None: it is tried for the whole budget, and is then an error. A 429, or a longer wait than
-        :data:`~locus_stem.api.retry.LONGEST_WAIT` that the API asks for, is of all calls and always an error. So is
-        everything else that is about more than this call.
+        meanwhile; a wait that the API asks for is sat out before. None: it is tried for the whole budget, and then is
+        an error. A 429, or a longer wait than :data:`~locus_stem.api.retry.LONGEST_WAIT` that the API asks for, is of
+        all calls: tried for the whole budget and always an error. So is all else that is about more than this call.
 
     A context manager: at its end the sending thread has ended and no request is in flight. A wait ends at
     once, a request that is out is waited for: the API counts it until it is answered.
@@ -97,6 +100,7 @@ class Pipeline:
         self._exhausted = False
         self._failure: BaseException | None = None
         self._sending: Exchange | None = None
+        self._owed = 0.0
         self._changed = threading.Condition()
         self._link = Link(idle=self._hand_over)
         self._thread = threading.Thread(target=self._send_all, name="locus-stem-api", daemon=True)
@@ -186,6 +190,8 @@ class Pipeline:
             exchange.setback(error)
         except (RefusedError, RetriableError) as last:
             if self._is_of_this_call(last):
+                with self._changed:
+                    self._owed = max(self._owed, _named_wait(last))
                 return Outcome(exchange.call, None, last)
             self.close()
             raise
@@ -200,7 +206,7 @@ class Pipeline:
     def _is_of_this_call(self, error: RefusedError | RetriableError) -> bool:
         if isinstance(error, RefusedError):
             return True
-        is_of_all = isinstance(error, RateLimitedError) or (error.retry_after or 0.0) > LONGEST_WAIT
+        is_of_all = isinstance(error, RateLimitedError) or _named_wait(error) > LONGEST_WAIT
         return self._set_aside is not None and not is_of_all
 
     # On the sending thread.
@@ -215,6 +221,7 @@ class Pipeline:
                 except (RefusedError, RetriableError) as error:
                     if not self._is_of_this_call(error):
                         raise
+                    self._sit_out(_named_wait(error))
                     received = error
                 self._hand_over()
                 self._held = exchange, received
@@ -227,11 +234,20 @@ class Pipeline:
                 self._failure = error
                 self._changed.notify_all()
 
+    def _sit_out(self, seconds: float) -> None:
+        if seconds:
+            self._client.pause(seconds, self._link)
+            if self._link.stop.is_set():
+                raise StoppedError
+
     def _take(self) -> Exchange | None:
         """Give the next exchange, waiting for one if need be; None at the end."""
         while True:
             if self._link.stop.is_set():
                 return None
+            with self._changed:
+                owed, self._owed = self._owed, 0.0
+            self._sit_out(owed)
             exchange = self._at_once()
             if exchange is not None:
                 return exchange
@@ -272,6 +288,11 @@ class Pipeline:
                 self._ready.append(self._held)
                 self._held = None
                 self._changed.notify_all()
+
+
+def _named_wait(error: RefusedError | RetriableError) -> float:
+    """Give the seconds that the API asks to wait before anything is sent."""
+    return (error.retry_after or 0.0) if isinstance(error, RetriableError) else 0.0
 
 
 __all__ = ["Outcome", "Pipeline", "Sender", "answers"]

@@ -6,7 +6,7 @@ import logging
 import random
 from typing import TYPE_CHECKING
 
-from locus_stem.api.errors import OversizedAnswerError
+from locus_stem.api.errors import OversizedAnswerError, RateLimitedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +37,7 @@ class Retries:
     """The tries of one request, requests for tokens on its behalf included.
 
     :param budget: seconds within which a new try may begin; they run from the first :meth:`begin`.
+    :param patience: seconds, where they are less, for failures other than a 429, which is of all requests.
     :param clock: monotonic, in seconds.
     :param jitter: random number between two bounds.
     """
@@ -46,8 +47,10 @@ class Retries:
         budget: float,
         clock: Callable[[], float],
         jitter: Callable[[float, float], float] = random.uniform,  # noqa: S311 - not a secret
+        patience: float | None = None,
     ) -> None:
         self._budget = budget
+        self._patience = budget if patience is None else min(budget, patience)
         self._clock = clock
         self._jitter = jitter
         self._began: float | None = None
@@ -74,7 +77,8 @@ class Retries:
         asked = error.retry_after or 0.0
         bound = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(self._failures - 1, 10))
         wait = max(asked, GRACE if given_up else 0.0, self._jitter(0.0, bound))
-        if isinstance(error, OversizedAnswerError) or asked > LONGEST_WAIT or wait >= self._budget - spent:
+        limit = self._budget if isinstance(error, RateLimitedError) else self._patience
+        if isinstance(error, OversizedAnswerError) or asked > LONGEST_WAIT or wait >= limit - spent:
             if self._failures > 1:
                 error.tried = f"failed {self._failures} times in {spent:.0f} s"
             raise error

@@ -123,14 +123,14 @@ class Session:
             on_token=options.get("on_token", _tell_nobody),
         )
 
-    def begin(self, call: Call, budget: float | None = None) -> Exchange:
+    def begin(self, call: Call, patience: float | None = None) -> Exchange:
         """Set a call on its way; its budget runs from its first sending.
 
-        :param budget: in seconds, where it is less than the session's.
+        :param patience: see :class:`~locus_stem.api.retry.Retries`.
         """
         reader = Reader(self.auth.scrub, self.max_body_bytes)
-        seconds = self.budget if budget is None else min(self.budget, budget)
-        return Exchange(call, self.auth, reader, Retries(seconds, self.clock), self.metrics)
+        retries = Retries(self.budget, self.clock, patience=patience)
+        return Exchange(call, self.auth, reader, retries, self.metrics)
 
     def http_request(self, request: Request, idle: Callable[[], None] | None = None) -> httpx.Request:
         """Write a request as httpx sends it."""

@@ -14,7 +14,7 @@ from locus_stem.hooks.lake import open_lake
 from locus_stem.hooks.locus import LocusHook
 from locus_stem.hooks.stem import StemHook
 from locus_stem.operators.lineage import Lineage, lineage_wanted
-from locus_stem.operators.orphan import end_with_supervisor
+from locus_stem.operators.orphan import EndsWithSupervisor
 from locus_stem.operators.retries import retry_by_cause
 from locus_stem.operators.vendor_pool import VendorPool
 from locus_stem.pipelines.sources import SOURCES
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from locus_stem.tables.state import TableState
 
 
-class AccountOperator(BaseOperator):
+class AccountOperator(EndsWithSupervisor, BaseOperator):
     """A task of one account: its connection and its lake; see the vendors' classes.
 
     A class that writes tables names them in ``tables``, and its ``execute`` calls :meth:`wrote` after the commits.
@@ -56,11 +56,6 @@ class AccountOperator(BaseOperator):
         self._alias = AssetAlias(account_name(self.alias, self.conn_id, self.default_conn_id))
         if self.tables:
             self.add_outlets([self._alias])
-
-    def pre_execute(self, context: Any) -> None:
-        """Let the task's process end with its supervisor."""
-        end_with_supervisor()
-        super().pre_execute(context)
 
     def lake(self) -> Lake:
         """Open the lake.

@@ -16,7 +16,7 @@ from locus_stem.api.locus import LocusEndpoints
 from locus_stem.api.stem import StemEndpoints
 from locus_stem.hooks.locus import LocusHook
 from locus_stem.hooks.stem import StemHook
-from locus_stem.operators.orphan import end_with_supervisor
+from locus_stem.operators.orphan import EndsWithSupervisor
 from locus_stem.operators.result import check_path, hand_over
 from locus_stem.operators.retries import known_causes, retry_by_cause
 from locus_stem.operators.vendor_pool import VendorPool
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from locus_stem.api.endpoint import Call, Endpoint
 
 
-class VendorOperator(VendorPool, BaseOperator):
+class VendorOperator(VendorPool, EndsWithSupervisor, BaseOperator):
     """A task that asks a vendor's API and hands the answer over.
 
     An answer of at most `max_xcom_bytes` is the task's return value. With `path` it is written there instead, an
@@ -64,11 +64,6 @@ class VendorOperator(VendorPool, BaseOperator):
         self.conn_id = conn_id
         self.path = path
         self.max_xcom_bytes = max_xcom_bytes
-
-    def pre_execute(self, context: Any) -> None:
-        """Let the task's process end with its supervisor."""
-        end_with_supervisor()
-        super().pre_execute(context)
 
     def execute(self, context: Context) -> Any:
         """Ask, and hand the answer over."""

@@ -10,8 +10,9 @@ import os
 import signal
 import threading
 import time
+from typing import Any
 
-__all__ = ["end_with_supervisor"]
+__all__ = ["EndsWithSupervisor", "end_with_supervisor"]
 
 #: Seconds between two looks whether the supervisor lives.
 LOOK_SECONDS = 0.5
@@ -36,3 +37,12 @@ def _is_supervised() -> bool:
     from airflow.sdk.execution_time.comms import CommsDecoder
 
     return isinstance(getattr(task_runner, "SUPERVISOR_COMMS", None), CommsDecoder)
+
+
+class EndsWithSupervisor:
+    """Mixed into an operator or sensor before Airflow's base class: what it does ends with its supervisor."""
+
+    def pre_execute(self, context: Any) -> None:
+        """Let the task's process end with its supervisor."""
+        end_with_supervisor()
+        super().pre_execute(context)  # type: ignore[misc]

@@ -74,7 +74,7 @@ class BatchState:
         own = self._suspects.get(entity_id, set()) - self._proven.get(entity_id, set())
         return own | {
             name
-            for name, refusers in self._refusers.items()
+            for name, refusers in list(self._refusers.items())  # at once: answers are taken meanwhile
             if len(refusers) >= REFUSERS and name not in self._answered
         }
 

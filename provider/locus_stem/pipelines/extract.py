@@ -23,7 +23,13 @@ from locus_stem.api.locus import LocusEndpoints
 from locus_stem.api.retry import BUDGET_SECONDS
 from locus_stem.pipelines.batch_state import BatchState, Key, request_key
 from locus_stem.pipelines.clocks import Clocks
-from locus_stem.pipelines.failing import answered_before, failures, fruitless, is_answered
+from locus_stem.pipelines.failing import (
+    answered_before,
+    failing_still,
+    failures,
+    fruitless,
+    is_answered,
+)
 from locus_stem.pipelines.rows import UnfitAnswerError, measurement_rows
 from locus_stem.pipelines.slot import UnansweredError
 from locus_stem.planning.fields import FieldGroup, halve
@@ -112,7 +118,7 @@ def extract_batch(
     """Ask for what of a batch is not yet in staging, until done or the turn is over.
 
     A request that fails is set aside, and asked again after the others. An entity that still fails when nothing else
-    has been left for `patience` is skipped, if the API answers others.
+    has been left for `patience` is skipped, if the API answers others and then fails for it once more.
 
     :param owner: the task's identity for the `runs` table; stands in each manifest.
     :param source: how they are asked and read; that of measurements where None.
@@ -151,9 +157,11 @@ def extract_batch(
     control = answered_before(requests, state)
     if not failing or control is None or not is_answered(turn.client, source.call(control)):
         raise UnansweredError("data requests of this batch", used, turn.last_error)
-    for request in queue:
-        if request.entity_id in failing:
-            _refuse(request, f"no usable answer: {failing[request.entity_id]}", state, part)
+    log.info("%d entities have failed while nothing else was left; each is asked once more", len(failing))
+    one_of_each = {request.entity_id: request for request in reversed(queue) if request.entity_id in failing}
+    by_call = {source.call(request): request for request in one_of_each.values()}
+    for call, error in failing_still(turn.client, by_call).items():
+        _refuse(by_call[call], f"no usable answer: {error}", state, part)
     part.write()
     return sum(state.left(request) is not None for request in queue)
 
@@ -228,7 +236,8 @@ def _take_refusal(
         state.note_answer(request_key(request), fields)
     elif len(about) < len(fields):
         rest = tuple(name for name in fields if name not in about)
-        for other in (request, *(other for other in queue if other.entity_id == request.entity_id)):
+        queued = list(queue)  # at once: the sending thread takes from it
+        for other in (request, *(other for other in queued if other.entity_id == request.entity_id)):
             for name in set(about).intersection(other.group.fields):
                 _refuse_field(other, name, str(error), state, part)
         queue.appendleft(replace(request, group=FieldGroup(rest, request.group.parameters)))

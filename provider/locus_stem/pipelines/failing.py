@@ -2,7 +2,8 @@
 
 An entity whose answers are garbled, endless or errors of the server, whatever is tried, must not keep the others from
 being loaded; an API that is down must not make all of them skipped. So when a batch has waited for as long as one
-request may be tried, a request that was answered before is asked again: where that is answered, it is they.
+request may be tried, a request that was answered before is asked again. Where that is answered each of them is asked
+once more, for the API may have come back just then: those that fail again are the ones that fail.
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from locus_stem.pipelines.batch_state import BatchState
     from locus_stem.planning.request import DataRequest
 
-__all__ = ["answered_before", "failures", "fruitless", "is_answered"]
+__all__ = ["answered_before", "failing_still", "failures", "fruitless", "is_answered"]
 
-#: Seconds for which it is tried whether the API works; the turn in the slot is over then.
+#: Seconds for which it is tried whether the API works, and as many for which what failed is asked once more. The turn
+#: in the slot is over then.
 CONTROL_SECONDS = 15.0
+#: Seconds for which one of these is tried.
+RECHECK_SECONDS = 1.0
 
 
 def failures(manifests: Iterable[Mapping[str, Any]]) -> Counter[int]:
@@ -65,3 +69,18 @@ def is_answered(client: LocusClient | StemClient, call: Call, seconds: float = C
     except (RetriableError, UnansweredError):
         return False
     return True
+
+
+def failing_still(
+    client: LocusClient | StemClient, calls: Iterable[Call], seconds: float = CONTROL_SECONDS
+) -> dict[Call, RetriableError]:
+    """Ask calls that have failed once more, for so many seconds in all, and give those that fail again.
+
+    :raises RetriableError: the API asks to wait, whatever is asked.
+    """
+    turn = Turn(client, seconds, set_aside=RECHECK_SECONDS)
+    return {
+        outcome.call: outcome.error
+        for outcome in turn.answers(calls)
+        if isinstance(outcome.error, RetriableError)
+    }

@@ -22,7 +22,7 @@ from locus_stem.api.errors import (
     RetriableError,
 )
 from locus_stem.api.locus import LocusEndpoints
-from locus_stem.pipelines.failing import is_answered
+from locus_stem.pipelines.failing import failing_still, is_answered
 from locus_stem.pipelines.slot import UnansweredError
 from locus_stem.tables.counts import LoadCounts, summed
 from locus_stem.tables.coverage import Fetch, last_fetches, record_fetches
@@ -185,7 +185,7 @@ def refresh_details(
 
     An entity that the API refuses is remembered as asked today and named in the result. One for which it only fails is
     asked again after the others; where it still fails when nothing else is left, and the API answers others, it is
-    named too, and asked again by the next refresh.
+    named too, unless it is answered when asked once more, and asked again by the next refresh.
 
     :param asked: takes note of what has been loaded.
     :raises UnansweredError: the whole turn has brought nothing, and nothing else is answered either.
@@ -226,7 +226,7 @@ def refresh_details(
         control = _known_call(lake, first.detail)
         if not failing or control is None or not is_answered(turn.client, control):
             raise UnansweredError(first.detail.call(first.entity_id).path, turn.usage(), turn.last_error)
-        for call, error in failing.items():
+        for call, error in failing_still(turn.client, failing).items():
             item = by_call.pop(call)
             log.warning("%s %d gets no usable answer: %s", item.detail.entity_type, item.entity_id, error)
             result.refused[item.detail.entity_type, item.entity_id] = f"no usable answer: {error}"

@@ -21,6 +21,7 @@ from locus_stem.api.errors import LocusStemError
 from locus_stem.hooks.locus import LocusHook
 from locus_stem.hooks.masking import mask
 from locus_stem.hooks.stem import StemHook
+from locus_stem.operators.orphan import EndsWithSupervisor
 from locus_stem.operators.vendor_pool import VendorPool
 from locus_stem.sensors.streak import leave_for_the_next_look, left_by_the_last_look
 from locus_stem.waits.patience import DEFAULT_ERRORS_FOR, judged
@@ -43,7 +44,7 @@ DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback
 OUTSIDE = "default_pool"
 
 
-class WaitSensor(VendorPool, BaseSensorOperator):
+class WaitSensor(VendorPool, EndsWithSupervisor, BaseSensorOperator):
     """A task that waits at a vendor's API; see the vendors' classes.
 
     By default each look is a short turn in the connection's pool, and the task is rescheduled between two looks. With

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -308,3 +309,73 @@ def test_an_error_of_the_caller_ends_the_thread() -> None:
     with pytest.raises(ZeroDivisionError):
         work()
     assert api_threads() == []
+
+
+class Waiting:
+    """A client whose waits take no time, and what it did: a site for each request, and the seconds that it waited."""
+
+    def __init__(self, serve: Serve) -> None:
+        self.done: list[int | float] = []
+        self.now = 0.0
+        self.serve = serve
+        transport = httpx.MockTransport(self.ask)
+        self.client = LocusClient(BEARER, transport=transport, clock=lambda: self.now, sleep=self.sleep)
+
+    def ask(self, request: httpx.Request) -> httpx.Response:
+        number = int(request.url.path.rpartition("/")[2])
+        self.done.append(number)
+        self.now += 0.02
+        return self.serve(number)
+
+    def sleep(self, seconds: float) -> None:
+        self.done.append(seconds)
+        self.now += seconds
+
+    def outcomes(self, numbers: range, set_aside: float = 15.0) -> list[Any]:
+        with Pipeline(self.client, map(site, numbers), set_aside=set_aside) as pipeline:
+            return [type(outcome.error) for outcome in pipeline]
+
+
+def unavailable(retry_after: int) -> httpx.Response:
+    return httpx.Response(503, headers={"Retry-After": str(retry_after)})
+
+
+def test_the_wait_that_the_api_asks_for_is_sat_out_before_another_call_is_sent() -> None:
+    waiting = Waiting(lambda _: unavailable(20))
+    assert waiting.outcomes(range(1, 4)) == [ServerError] * 3
+    assert waiting.done == [1, 20.0, 2, 20.0, 3, 20.0]
+
+
+def test_a_wait_within_what_a_call_may_fail_for_is_sat_out_before_the_same_call() -> None:
+    waiting = Waiting(lambda number: good(number) if number != 1 or waiting.now > 9 else unavailable(10))
+    assert waiting.outcomes(range(1, 3)) == [type(None)] * 2
+    assert waiting.done == [1, 10.0, 1, 2]
+
+
+def test_a_wait_that_an_answer_of_another_status_asks_for_is_sat_out_too() -> None:
+    busy = httpx.Response(200, json={"statusCode": 503}, headers={"Retry-After": "20"})
+    waiting = Waiting(lambda number: busy if number == 1 else good(number))
+    assert Counter(waiting.outcomes(range(1, 9))) == {ServerError: 1, type(None): 7}
+    asked = waiting.done.index(20.0)
+    assert 1 <= asked <= 4, "what was on its way when the answer was read is sent, and nothing else"
+    assert len(waiting.done) == 9
+
+
+def test_a_429_is_of_all_calls_and_is_sent_again_for_longer_than_a_call_that_fails_alone() -> None:
+    waiting = Waiting(lambda number: httpx.Response(429) if waiting.now < 200 else good(number))
+    assert waiting.outcomes(range(1, 3)) == [type(None)] * 2
+    assert [one for one in waiting.done if isinstance(one, int)][-1] == 2
+    assert waiting.done.count(1) > 5
+
+
+def test_a_call_that_waits_when_the_pipeline_is_closed_is_told_of() -> None:
+    api = Api(lambda number: unavailable(60) if number == 2 else good(number))
+    with Pipeline(api.client(), map(site, range(1, 9)), set_aside=15.0) as pipeline:
+        assert next(iter(pipeline)).call == site(1)
+        while len(api.asked) < 2:
+            time.sleep(0.01)
+        time.sleep(0.05)
+    assert api.asked == [1, 2]
+    assert 55 < pipeline.wait_left <= 60
+    assert pipeline.cut_off is not None
+    assert pipeline.cut_off[0] == site(2)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -9,7 +11,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from airflow.providers.common.compat.sdk import BaseOperator
 
+from locus_stem import operators, sensors
 from locus_stem.operators import orphan
 
 #: A supervisor that forks a task's process and waits; the process writes its id and would run on for a minute.
@@ -72,3 +76,22 @@ def test_a_run_without_supervisor_goes_on_when_the_shell_that_began_it_ends(left
 
 def test_outside_of_a_task_there_is_no_supervisor():
     assert not orphan._is_supervised()
+
+
+def classes_of(package):
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        for found in vars(importlib.import_module(module.name)).values():
+            if (
+                isinstance(found, type)
+                and issubclass(found, BaseOperator)
+                and found.__module__ == module.name
+            ):
+                yield found
+
+
+def test_every_operator_and_sensor_ends_with_its_supervisor():
+    found = {*classes_of(operators), *classes_of(sensors)}
+    assert len(found) > 20
+    for one in found:
+        assert issubclass(one, orphan.EndsWithSupervisor), one
+        assert one.pre_execute is orphan.EndsWithSupervisor.pre_execute, one

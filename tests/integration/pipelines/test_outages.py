@@ -1,0 +1,122 @@
+"""Requests that fail for long: whether the API is away, or they alone are never answered."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import httpx
+import pytest
+
+from locus_stem.api.transport import DeadlineTransport
+from locus_stem.demo.compare import Loaded
+from locus_stem.pipelines import extract, failing, knowledge
+from locus_stem.pipelines.extract import extract_batch
+from locus_stem.pipelines.slot import Turn
+from locus_stem.planning.backfill import DataRequest
+
+DAY = date(2025, 10, 26)
+SPAN = Loaded(
+    "site", "hourly", DAY - timedelta(days=7), DAY + timedelta(days=1), datetime(2030, 1, 1, tzinfo=UTC)
+)
+#: When details are asked for again.
+NEXT_WEEK = datetime.now(UTC).date() + timedelta(days=8)
+
+
+class Failing(httpx.BaseTransport):
+    """In front of the sandbox: HTTP 503 for each path that ends so, while it lasts."""
+
+    def __init__(self, base: str) -> None:
+        self.real = DeadlineTransport(base)
+        self.ends: tuple[str, ...] = ()
+        self.failed: list[str] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith(self.ends):
+            self.failed.append(request.url.path)
+            return httpx.Response(503)
+        return self.real.handle_request(request)
+
+    def close(self) -> None:
+        self.real.close()
+
+
+@pytest.fixture
+def before(monkeypatch):
+    """`before(plant)`: what stands before the plant's sandbox, while five minutes pass in two seconds."""
+    monkeypatch.setattr(extract, "BUDGET_SECONDS", 2.0)
+
+    def put(plant):
+        plant.turn_seconds = 1.0
+        transport = Failing(plant.server.url)
+        plant.sending = {"transport": transport}
+        return transport
+
+    return put
+
+
+def comes_back_at_the_control(monkeypatch, module, transport):
+    def is_answered(client, call):
+        transport.ends = ()
+        return failing.is_answered(client, call)
+
+    monkeypatch.setattr(module, "is_answered", is_answered)
+
+
+def answer_the_first(plant, planned):
+    """Have one request of the batch answered before, so that there is something to hold the others against."""
+    requests = [DataRequest.from_json(item) for item in plant.staging.read_json("batch-0000.json")]
+    with plant.client() as client:
+        turn = Turn(client)
+        assert extract_batch(requests[:1], plant.staging.batch(0), turn, {}) == 0
+    return requests[0].entity_id
+
+
+def test_an_api_that_comes_back_as_it_is_tried_has_answers_for_all(plant, before, monkeypatch):
+    plant = plant(sites=6)
+    planned = plant.plan(DAY)
+    answer_the_first(plant, planned)
+    transport = before(plant)
+    comes_back_at_the_control(monkeypatch, extract, transport)
+    transport.ends = ("/data",)
+    plant.extract(planned)
+    assert len(transport.failed) > 5
+    assert plant.load()["skipped"] == {}
+    assert plant.differences(SPAN) == []
+
+
+def test_a_site_that_is_never_answered_is_skipped_and_named_and_the_others_are_loaded(plant, before):
+    plant = plant(sites=6)
+    planned = plant.plan(DAY)
+    first = answer_the_first(plant, planned)
+    transport = before(plant)
+    dead = next(site for site in plant.fleet.site_ids[2:] if site != first)
+    transport.ends = (f"/sites/{dead}/data",)
+    plant.extract(planned)
+    loaded = plant.load()
+    assert set(loaded["skipped"]) == {str(dead)}
+    assert "no usable answer: " in loaded["skipped"][str(dead)]
+    assert "503" in loaded["skipped"][str(dead)]
+    held = set(plant.lake.read("locus_site_data").column("site_id").to_pylist())
+    assert held == set(plant.fleet.site_ids) - {dead}
+
+
+def test_details_of_an_api_that_comes_back_as_it_is_tried_are_all_had(plant, before, monkeypatch):
+    plant = plant(sites=4)
+    plant.inventory()
+    transport = before(plant)
+    comes_back_at_the_control(monkeypatch, knowledge, transport)
+    transport.ends = ("/dataavailable", "/installinfo", "/modelsettings")
+    plant.inventory(today=NEXT_WEEK)
+    assert len(transport.failed) > 3
+    assert plant.refused == {}
+
+
+def test_a_detail_that_is_never_answered_is_named(plant, before):
+    plant = plant(sites=4)
+    plant.inventory()
+    transport = before(plant)
+    dead = plant.fleet.site_ids[1]
+    transport.ends = (f"/sites/{dead}/installinfo",)
+    plant.inventory(today=NEXT_WEEK)
+    assert set(plant.refused) == {("site", dead)}
+    assert "no usable answer: " in plant.refused["site", dead]
