@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from locus_stem.sandbox.fleet import EntityType, Fleet
     from locus_stem.tables.lake import Lake
+
+MINUTES = {"1min": 1, "5min": 5, "15min": 15, "hourly": 60}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,9 @@ def measurements(lake: Lake, fleet: Fleet, loaded: Iterable[Loaded]) -> list[Dif
             fields = _fields(fleet, entity_id, span)
             if fields:
                 for row in _rows(fleet, entity_id, span, start, end, fields):
-                    mine[entity_id, span.granularity, row["ts"]] = row
+                    day = row["ts"].astimezone(zone).date()
+                    stands = {"site_id": site_id, "local_date": day, "month": day.replace(day=1)}
+                    mine[entity_id, span.granularity, row["ts"]] = {**row, **stands}
     return [_compare_measurements(lake, table, rows) for table, rows in due.items()]
 
 
@@ -76,7 +82,8 @@ def _compare_measurements(
     found = Difference(table, due=len(due))
     rows = lake.read(table)
     fields = [name for name in rows.column_names if name not in NOT_FIELDS]
-    known = {"ts", *fields}
+    known = {"ts", *fields, *STANDS}
+    fields += [name for name in STANDS if name in rows.column_names]
     identities = zip(*(rows.column(name).to_pylist() for name in (key, "granularity", "ts")), strict=True)
     values = zip(*(rows.column(name).to_pylist() for name in fields), strict=True)
     seen = set()
@@ -179,7 +186,9 @@ def _bulk_months(
     return due
 
 
-NOT_FIELDS = {"site_id", "component_id", "granularity", "ts", "local_date", "month"}
+#: Columns that tell where a row belongs.
+STANDS = ("site_id", "local_date", "month")
+NOT_FIELDS = {"component_id", "granularity", "ts", *STANDS}
 
 
 def objects(lake: Lake, fleet: Fleet) -> list[Difference]:
@@ -227,42 +236,61 @@ def coverage(
     loaded: Iterable[Loaded],
     is_skipped: Callable[[str, str], bool] | None = None,
 ) -> Difference:
-    """Compare `coverage`, summed over the days, with what the sandbox holds of each entity's fields.
+    """Compare `coverage` day for day: intervals expected, values and nulls of each entity's fields.
 
     :param loaded: ranges of one granularity must not overlap.
     :param is_skipped: tells by the entity's id and the field's name whether the last run was refused it; None: nothing.
     """
-    due: dict[tuple[str, str, str, str], list[float]] = {}
+    due: dict[tuple[str, str, str, str, date], list[float]] = {}
     for span in loaded:
         for entity_id, site_id in _entities(fleet, span.level):
             start, end = _window(fleet, site_id, span)
             fields = _fields(fleet, entity_id, span)
             if not fields:
                 continue
-            rows = _rows(fleet, entity_id, span, start, end, fields)
-            for name in fields:
-                values = sum(row[name] is not None for row in rows)
-                key = f"locus_{span.level}_data", span.granularity, str(entity_id), name
-                counts = due.setdefault(key, [0.0, 0.0])
-                counts[0] += values
-                counts[1] += len(rows) - values
-    held: dict[tuple[str, str, str, str], list[float]] = {}
+            zone = fleet.zone(site_id)
+            days = _intervals_by_day(start, end, zone, span.granularity)
+            series = f"locus_{span.level}_data", span.granularity, str(entity_id)
+            due |= {(*series, name, day): [number, 0.0, 0.0] for name in fields for day, number in days}
+            for row in _rows(fleet, entity_id, span, start, end, fields):
+                day = row["ts"].astimezone(ZoneInfo(zone)).date()
+                for name in fields:
+                    due[*series, name, day][2 if row[name] is None else 1] += 1
     found = Difference("coverage", due=len(due))
     filters = [("granularity", "!=", ""), ("source", "in", ["locus_site_data", "locus_component_data"])]
     for row in lake.read("coverage", filters=filters).to_pylist():
-        counts = held.setdefault(
-            (row["source"], row["granularity"], row["entity_id"], row["field"]), [0.0, 0.0]
-        )
-        counts[0] += row["received"]
-        counts[1] += row["null_count"]
+        found.rows += 1
+        key = row["source"], row["granularity"], row["entity_id"], row["field"], row["local_date"]
+        held, counts = [row["expected"], row["received"], row["null_count"]], due.pop(key, None)
         skipped = is_skipped is not None and is_skipped(row["entity_id"], row["field"])
-        if bool(row["skipped"]) != skipped or row["expected"] < row["received"] + row["null_count"]:
+        if bool(row["skipped"]) != skipped:
             found.note(f"{row}")
-    found.rows = len(held)
-    for key in due.keys() | held.keys():
-        if due.get(key) != held.get(key):
-            found.note(f"{key}: values and nulls {held.get(key)} where the API has {due.get(key)}")
+        if held != counts:
+            found.note(f"{key}: expected, values and nulls {held} where the API has {counts}")
+    for key in due:
+        found.note(f"{key} is missing, or stands twice")
     return found
+
+
+@lru_cache(maxsize=256)
+def _intervals_by_day(
+    start: datetime, end: datetime, zone: str, granularity: str
+) -> tuple[tuple[date, float], ...]:
+    """Count the intervals that begin in [start, end), in UTC, by the date that they begin on in a zone."""
+    local = ZoneInfo(zone)
+    if granularity in MINUTES:
+        step = MINUTES[granularity] * 60
+        stamps = range(-(-int(start.timestamp()) // step) * step, int(end.timestamp()), step)
+        return tuple(Counter(datetime.fromtimestamp(at, local).date() for at in stamps).items())
+    first = start.astimezone(local).date()
+    days = (first + timedelta(days=number) for number in range((end - start).days + 2))
+    return tuple(
+        (day, 1.0)
+        for day in days
+        if (granularity == "daily" or day.day == 1)
+        and (granularity != "yearly" or day.month == 1)
+        and start <= datetime.combine(day, time(), local).astimezone(UTC) < end
+    )
 
 
 def runs(lake: Lake, requests: int) -> Difference:
