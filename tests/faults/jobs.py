@@ -264,7 +264,8 @@ class AlertSync(OfPlant):
                 left = synced.left
 
     def differences(self, fleet: Fleet) -> list[Difference]:
-        return [*compare_alerts.alerts(self.lake, fleet, None, self.asked), self.counted()]
+        earlier = [NOW + after for after in self.params.get("moments", self.moments)][:-1]
+        return [*compare_alerts.alerts(self.lake, fleet, None, self.asked, earlier), self.counted()]
 
 
 class AlertDelivery(AlertSync):

@@ -12,7 +12,7 @@ from locus_stem.tables.alerts import CURSOR, remembered
 from locus_stem.tables.schemas import snake_case
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from locus_stem.demo.webhook import Post
     from locus_stem.sandbox.fleet import Fleet
@@ -20,17 +20,24 @@ if TYPE_CHECKING:
 
 #: A first sync brings what was open in so many days before it.
 FIRST_SYNC = timedelta(days=31)
+#: What surely is among these.
+BROUGHT = FIRST_SYNC - timedelta(hours=1)
 
 State = dict[str, Any]
 
 
 def alerts(
-    lake: Lake, fleet: Fleet, webhook: Sequence[Post] | None, asked: datetime | None = None
+    lake: Lake,
+    fleet: Fleet,
+    webhook: Sequence[Post] | None,
+    asked: datetime | None = None,
+    earlier: Sequence[datetime] = (),
 ) -> list[Difference]:
     """Compare newest states with the sandbox's at the last sync, the history with them, and the posts with it.
 
     :param webhook: what was posted; None: nobody listened.
     :param asked: when the last sync asked, by the sandbox's clock; None: as the cursor says.
+    :param earlier: when syncs before it asked: the history has what each alert was then.
     """
     newest = {row["alert_id"]: row for row in lake.read("locus_alerts").to_pylist()}
     history = {(row["alert_id"], row["updated"]): row for row in lake.read("locus_alert_history").to_pylist()}
@@ -38,7 +45,8 @@ def alerts(
         cursor = remembered(lake.open("locus_alerts"), CURSOR)
         assert cursor is not None, "no sync has ended"  # noqa: S101
         asked = cursor + OVERLAP
-    found = [_newest(fleet, newest, asked), _history(history, newest)]
+    then = {state for moment in earlier for state in _states(fleet, moment, newest)}
+    found = [_newest(fleet, newest, asked), _history(history, newest, then)]
     return found if webhook is None else [*found, _posts(webhook, history)]
 
 
@@ -46,11 +54,10 @@ def _newest(fleet: Fleet, rows: dict[int, State], asked: datetime) -> Difference
     # The sync asked within a second: an alert may have changed in it. Those that ended within an hour of the first
     # sync's edge are due where they are held.
     before, after = _truth(fleet, asked), _truth(fleet, asked + timedelta(seconds=2))
-    edge = asked - FIRST_SYNC + timedelta(hours=1)
     due = {
         number
         for number, state in before.items()
-        if number in rows or state.get("end") is None or state["end"] >= edge
+        if number in rows or state.get("end") is None or state["end"] >= asked - BROUGHT
     }
     found = Difference("locus_alerts", rows=len(rows), due=len(due))
     for number, row in rows.items():
@@ -78,8 +85,21 @@ def _truth(fleet: Fleet, now: datetime) -> dict[int, State]:
     }
 
 
-def _history(history: dict[tuple[int, datetime], State], newest: dict[int, State]) -> Difference:
+def _states(fleet: Fleet, asked: datetime, newest: dict[int, State]) -> Iterator[tuple[int, datetime]]:
+    """Name the states that a sync has been told, by number of the alert and time of the change."""
+    for number, state in _truth(fleet, asked).items():
+        if number in newest and (state.get("end") is None or state["end"] >= asked - BROUGHT):
+            yield number, state["updated"]
+
+
+def _history(
+    history: dict[tuple[int, datetime], State],
+    newest: dict[int, State],
+    then: Collection[tuple[int, datetime]],
+) -> Difference:
     found = Difference("locus_alert_history", rows=len(history), due=len(newest))
+    for number, updated in set(then) - history.keys():
+        found.note(f"{number}: what it was from {updated} on is missing")
     last = {number: history[number, updated] for number, updated in sorted(history)}
     for number, row in newest.items():
         if {**last.get(number, {}), "withdrawn_at": row["withdrawn_at"]} != row:
