@@ -74,8 +74,8 @@ test-kills: $(VENV)/.cluster
 	$(BIN)/python -m pytest tests/kills $(PYTEST_ARGS)
 
 test-untrusted: $(INSTALLED)
-	UNTRUSTED=all $(BIN)/python -m pytest $(PYTEST_ARGS) tests/integration/untrusted
-	FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/unit/untrusted
+	UNTRUSTED=all $(BIN)/python -m pytest --numprocesses $(WORKERS) $(PYTEST_ARGS) tests/integration/untrusted
+	FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest --numprocesses $(WORKERS) $(PYTEST_ARGS) tests/unit/untrusted
 
 test-models: $(INSTALLED)
 	EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest --numprocesses $(WORKERS) $(PYTEST_ARGS) tests/unit/tables tests/unit/planning

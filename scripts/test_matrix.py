@@ -81,7 +81,7 @@ class Combination:
 
 def kept() -> dict[str, dict[str, Any]]:
     """Give the results there are, of combinations that are still supported."""
-    file = results.FOLDER / "matrix.json"
+    file = results.results_file("matrix")
     held = json.loads(file.read_text()) if file.exists() else {"columns": COLUMNS, "rows": []}
     rows = [dict(zip(held["columns"], row, strict=True)) for row in held["rows"]]
     return {f"{row['python']}/{row['airflow']}": row for row in rows}

@@ -21,9 +21,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
-from support.examples import TIMES, examples
+from support.examples import PROPERTY, TIMES, examples
+from support.results import Collector, write_results
 
 DAGS = Path(__file__).parents[1] / "dags"
 
@@ -71,6 +72,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("system"):
             item.add_marker(pytest.mark.xdist_group("system"))
+        if is_hypothesis_test(item.obj):
+            item.user_properties.append((PROPERTY, True))
         if NEVER_AGAIN.search(item.path.as_posix()):
             item.add_marker(pytest.mark.flaky(reruns=0))
     items.sort(key=lambda item: item.get_closest_marker("system") is None)
@@ -93,6 +96,24 @@ def database(tmp_path_factory, worker_id):
             fresh.rename(made)
     with closing(sqlite3.connect(made)) as source, closing(sqlite3.connect(f"{home}/airflow.db")) as target:
         source.backup(target)
+
+
+def pytest_configure(config):
+    if TIMES > 1 and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Properties(PROPERTY))
+
+
+class Properties(Collector):
+    """Writes down which properties have held, a line for each module, where all have."""
+
+    def pytest_terminal_summary(self, terminalreporter):
+        modules = {}
+        for node, seconds in self.seconds.items():
+            modules.setdefault(node.partition("::")[0].removeprefix("tests/unit/"), []).append(seconds)
+        if self.has_all(terminalreporter):
+            rows = [(module, len(took), round(sum(took))) for module, took in sorted(modules.items())]
+            about = {"properties": len(self.values), "times the suite's examples": TIMES}
+            write_results("models", ("module", "properties", "seconds"), rows, **about)
 
 
 def pytest_addoption(parser):

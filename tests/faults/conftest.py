@@ -4,12 +4,12 @@ import pytest
 
 from faults.choice import pairwise
 from faults.matrix import CELLS, COLUMNS, Measures
-from support.results import write_results
+from support.results import Collector, write_results
 
 
 def pytest_configure(config):
     if config.getoption("--faults") == "all" and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Collector())
+        config.pluginmanager.register(Cells("cell"))
 
 
 def pytest_generate_tests(metafunc):
@@ -24,19 +24,11 @@ def measures(tmp_path_factory):
     return Measures(tmp_path_factory.mktemp("lakes"))
 
 
-class Collector:
-    """Collects what cells report, from this process and from xdist's workers, and writes it down at the end."""
-
-    def __init__(self):
-        self.rows = {}
-
-    def pytest_runtest_logreport(self, report):
-        for name, value in report.user_properties:
-            if name == "cell" and report.when == "call":
-                self.rows[tuple(value[:3])] = value
+class Cells(Collector):
+    """Collects what cells report, and writes it down at the end."""
 
     def pytest_terminal_summary(self, terminalreporter):
-        rows = [self.rows[key] for key in sorted(self.rows)]
+        rows = sorted(self.values.values(), key=lambda cell: cell[:3])
         widths = [max(map(len, map(str, column))) for column in zip(COLUMNS, *rows, strict=True)]
         for row in (COLUMNS, *rows):
             line = "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+#: What a test that tries examples records, so that it is counted as a property.
+PROPERTY = "property"
 TIMES = int(os.environ.get("EXAMPLES", "1"))
 
 

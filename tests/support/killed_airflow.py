@@ -328,7 +328,7 @@ class KilledAirflow:
 
     def is_pool_free(self) -> bool:
         """Whether nothing holds a slot of the APIs' pools."""
-        pools = [pool for pool in self.airflow.api("GET", "/pools")["pools"] if pool["name"].endswith("_api")]
+        pools = [pool for pool in self.airflow.api("GET", "/pools")["pools"] if "_api" in pool["name"]]
         return not any(
             pool[state] for pool in pools for state in ("running_slots", "queued_slots", "deferred_slots")
         )

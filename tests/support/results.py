@@ -16,6 +16,12 @@ FOLDER = Path(__file__).parents[2] / "provider" / "docs" / "results"
 BUILD = Path(__file__).parents[2] / "build"
 
 
+def results_file(name: str) -> Path:
+    """Name the file of a suite's results."""
+    is_shown = any(f".. results:: {name}\n" in page.read_text() for page in FOLDER.parent.glob("*.rst"))
+    return (FOLDER if is_shown else BUILD) / f"{name}.json"
+
+
 def write_results(name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], **about: Any) -> Path:
     """Write a suite's results as ``provider/docs/results/{name}.json``; the directive ``results`` shows them.
 
@@ -31,11 +37,34 @@ def write_results(name: str, columns: Sequence[str], rows: Sequence[Sequence[Any
         "airflow": version("apache-airflow-core"),
         **about,
     }
-    is_shown = any(f".. results:: {name}\n" in page.read_text() for page in FOLDER.parent.glob("*.rst"))
-    folder = FOLDER if is_shown else BUILD
-    folder.mkdir(exist_ok=True)
-    file = folder / f"{name}.json"
+    file = results_file(name)
+    file.parent.mkdir(exist_ok=True)
     lines = ",\n".join(f"    {json.dumps(list(row))}" for row in rows)
     head = f'"about": {json.dumps(made)},\n  "columns": {json.dumps(list(columns))}'
     file.write_text(f'{{\n  {head},\n  "rows": [\n{lines}\n  ]\n}}\n')
     return file
+
+
+class Collector:
+    """A plugin of pytest: collects what tests record under a name, in this process and in xdist's workers.
+
+    :param name: of the property.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.values: dict[str, Any] = {}
+        self.seconds: dict[str, float] = {}
+        self.failed = 0
+
+    def has_all(self, terminalreporter: Any) -> bool:
+        """Whether all tests of the suite have run, and none has failed."""
+        return bool(self.values) and not self.failed and not terminalreporter.config.option.keyword
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Take what a test has recorded."""
+        self.failed += report.failed
+        for name, value in report.user_properties:
+            if name == self.name and report.when == "call":
+                self.values[report.nodeid] = value
+                self.seconds[report.nodeid] = report.duration

@@ -24,7 +24,12 @@ class Faults:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._rates = [(fault.kind, fault.rate) for fault in options.faults if fault.rate]
+        self._rates = [
+            (number, fault.kind, fault.rate)
+            for number, fault in enumerate(fault for fault in options.faults if fault.rate)
+        ]
+        #: Where hardly a request is left for the last kinds none of them goes before the others.
+        self._in_turn = sum(rate for _, _, rate in self._rates) > 1
         self._counts: dict[int, int] = {}
         self._streaks: dict[int, int] = {}
 
@@ -41,7 +46,8 @@ class Faults:
         if self._streaks.get(key, 0) >= self._options.fault_streak:
             self._streaks[key] = 0
             return None
-        for number, (kind, rate) in enumerate(self._rates):
+        first = mix(self._options.fault_seed, key, count) % len(self._rates) if self._in_turn else 0
+        for number, kind, rate in (*self._rates[first:], *self._rates[:first]):
             chance = mix(self._options.fault_seed, key, count, number) / 2**64
             if chance < rate and kind not in _NOT_FOR.get(api, ()):
                 self._streaks[key] = self._streaks.get(key, 0) + 1

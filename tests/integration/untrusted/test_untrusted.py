@@ -14,21 +14,10 @@ import pytest
 
 from locus_stem.demo.compare import measured
 from support.evils import ENDLESS_LIST, EVILS, FAT_PAGES, HEAVIEST, LONG_TEXT, MANY
-from support.results import write_results
 
 #: MB of resident memory, the interpreter and the package included.
 MOST_MEMORY = 600
 MOST_SECONDS = 60
-COLUMNS = (
-    "pipeline",
-    "endpoint",
-    "evils",
-    "peak MB",
-    "skipped or refused",
-    "typed error",
-    "taken",
-    "longest s",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +60,6 @@ PAIRS = [
     for turn, place in enumerate(places)
     if ALL or (number % nth == 0 and turn == number // nth % len(places))
 ]
-met: dict[Place, list] = {}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def results():
-    yield
-    if ALL:
-        rows = [
-            (
-                place.pipeline,
-                place.path,
-                len(found),
-                round(max(one.peak for one in found)),
-                sum(bool(one.skipped) and not one.error for one in found),
-                sum(bool(one.error) for one in found),
-                sum(not one.skipped and not one.error for one in found),
-                round(max(one.seconds for one in found), 1),
-            )
-            for place, found in met.items()
-        ]
-        write_results("untrusted", COLUMNS, rows, evils=len(EVILS))
 
 
 def names(field):
@@ -116,10 +84,11 @@ def owned(field, place):
 
 
 @pytest.mark.parametrize(("place", "evil"), PAIRS)
-def test_an_evil_costs_little_ends_soon_and_spoils_nothing_else(field, place, evil):
+def test_an_evil_costs_little_ends_soon_and_spoils_nothing_else(field, place, evil, record_property):
     honest = field.honest(place.pipeline)
     found = field.meet(place.pipeline, path_of(field, place), evil)
-    met.setdefault(place, []).append(found)
+    how = "error" if found.error else "skipped" if found.skipped else "taken"
+    record_property("evil", [place.pipeline, place.path, evil.name, found.peak, how, found.seconds])
     assert found.asked
     assert found.peak < MOST_MEMORY
     assert found.seconds < MOST_SECONDS

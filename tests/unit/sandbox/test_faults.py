@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from locus_stem.sandbox.faults import Faults
-from locus_stem.sandbox.options import Fault, Options
+from locus_stem.sandbox.options import RATE_FAULTS, Fault, Options
 
 
 def drawn(options, requests, api="locus"):
@@ -20,6 +20,13 @@ def test_without_faults_nothing_is_hit():
 def test_a_rate_is_kept_over_many_requests():
     hits = drawn(Options(faults=(Fault("503", 0.2),)), [f"GET /{n}" for n in range(4000)])
     assert Counter(hits)["503"] == pytest.approx(800, rel=0.1)
+
+
+def test_no_kind_goes_before_others_where_all_together_leave_hardly_a_request():
+    kinds = [kind for kind in RATE_FAULTS if kind not in {"refresh-without-refresh-token", "refresh-refused"}]
+    options = Options(faults=tuple(Fault(kind, 0.2) for kind in kinds))
+    hits = Counter(drawn(options, [f"GET /{n}" for n in range(18_000)]))
+    assert all(hits[kind] == pytest.approx(1000, rel=0.15) for kind in kinds), hits
 
 
 def test_the_seed_decides_which_requests_are_hit():

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from locus_stem.tables import alerts
 from locus_stem.tables.alerts import CURSOR, Check, Read, load_alerts, open_alerts, read_states, remembered
 from locus_stem.tables.lake import Lake
-from support.examples import examples
+from support.examples import PROPERTY, examples
 
 IDS = st.integers(1, 4)
 MINUTES = st.integers(0, 30)
@@ -130,7 +130,8 @@ class Syncs(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("at_once", [alerts.MOST_STATES, 2])
-def test_any_sequence_of_syncs_ends_in_the_tables_that_dicts_would_be(monkeypatch, at_once):
+def test_any_sequence_of_syncs_ends_in_the_tables_that_dicts_would_be(monkeypatch, at_once, record_property):
+    record_property(PROPERTY, True)
     monkeypatch.setattr(alerts, "MOST_STATES", at_once)
     monkeypatch.setattr(alerts, "MOST_WITHDRAWN", at_once)
     run_state_machine_as_test(

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from locus_stem.tables import commit, lease
 from locus_stem.tables.lake import Lake
 from locus_stem.tables.lease import AnotherTryError, Lease
-from support.examples import examples
+from support.examples import PROPERTY, examples
 
 from .order_benches import BENCHES, LIMITS, WITHOUT, Answer, BulkBench
 from .order_model import Run, due_coverage, due_values
@@ -311,7 +311,8 @@ def test_the_record_of_a_date_that_windows_share_is_of_the_one_that_was_asked_la
 
 
 @pytest.mark.parametrize("bench", BENCHES, ids=lambda bench: f"{bench.table}-{bench.granularity}")
-def test_tables_end_at_the_answers_that_were_asked_last_whatever_is_loaded_when(bench):
+def test_tables_end_at_the_answers_that_were_asked_last_whatever_is_loaded_when(bench, record_property):
+    record_property(PROPERTY, True)
     machine = type("Machine", (Overlapping,), {"bench": bench, "TestCase": None})
     run_state_machine_as_test(
         machine,
