@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -61,7 +62,7 @@ class Combination:
             "test",
             *(f"{key}={value}" for key, value in settings.items()),
         ]
-        subprocess.run(command, cwd=ROOT, check=False)  # noqa: S603
+        subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, "TEST_MATRIX": str(self)})  # noqa: S603
         if not report.exists():
             raise RuntimeError(f"{self}: the suite did not come to its end")
         shutil.rmtree(environment)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import configparser
+import json
+import os
 import re
 from importlib.metadata import distributions
 
+import pytest
 from packaging.specifiers import SpecifierSet
 
 from support.versions import IMPOSSIBLE, ROOT, airflows, combinations, pythons
@@ -71,3 +74,13 @@ def test_continuous_integration_runs_both_corners():
     assert "PYTHON=$python_old" in old
     assert "PYTHON=$python_new" in new
     assert "CONSTRAINTS" not in new
+
+
+@pytest.mark.skipif("TEST_MATRIX" in os.environ, reason="the matrix is being made")
+def test_every_supported_combination_has_run_the_whole_suite_without_a_failure():
+    held = json.loads((ROOT / "provider" / "docs" / "results" / "matrix.json").read_text())
+    rows = [dict(zip(held["columns"], row, strict=True)) for row in held["rows"]]
+    assert [(row["python"], row["airflow"]) for row in rows] == combinations()
+    for row in rows:
+        assert row["failed"] == 0, row
+        assert row["passed"] > 2000 > 20 * row["skipped"], row
