@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 NOW = datetime(2025, 10, 27, 18, 20, tzinfo=UTC)
 SUPPORT = Path(__file__).parent
+#: MB that a process may still hold when the next pipeline begins in it.
+MOST_LEFT = 250
 #: Rows of these tables are compared, by the column that tells whose they are.
 TABLES = {
     "locus_site_data": "site_id",
@@ -123,6 +125,8 @@ class Field:
         line = process.stdout.readline()
         assert line, "the process has died"
         result = json.loads(line)
+        if result.pop("left", 0) > MOST_LEFT:
+            self.end_process()  # a task's process is new: it doesn't hold what another one has freed
         assert "crash" not in result, result["crash"]
         rows = rows_of(Lake(f"file://{lake}"))
         if not filled:

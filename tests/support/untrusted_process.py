@@ -177,9 +177,9 @@ PIPELINES = {
 }
 
 
-def _peak() -> float:
+def _memory(what: str) -> float:
     status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(what)) / 1024
 
 
 def _run(job: dict) -> dict:
@@ -191,7 +191,9 @@ def _run(job: dict) -> dict:
         skipped = PIPELINES[job["pipeline"]](lake, job["url"])
     except TYPED as failure:
         error = f"{type(failure).__name__}: {failure}"
-    return {"peak": _peak(), "seconds": time.monotonic() - began, "error": error, "skipped": skipped}
+    seconds = time.monotonic() - began
+    peak, left = _memory("VmHWM"), _memory("VmRSS")
+    return {"peak": peak, "left": left, "seconds": seconds, "error": error, "skipped": skipped}
 
 
 if __name__ == "__main__":

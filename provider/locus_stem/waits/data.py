@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
@@ -199,7 +199,8 @@ def _rows(answer: Answer, stream: dict[str, Any]) -> list[dict[str, Any]]:
 def _number(answer: Answer, field: str, value: Any) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # compared, since a whole number can be too long to be converted
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise unreadable(answer, f"field {field}", value)
     return value
 
