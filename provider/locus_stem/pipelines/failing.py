@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from locus_stem.api.errors import RefusedError, RetriableError
+from locus_stem.api.errors import RateLimitedError, RefusedError, RetriableError
 from locus_stem.pipelines.batch_state import request_key
 from locus_stem.pipelines.slot import Turn, UnansweredError, Usage
 from locus_stem.planning.fields import FieldGroup
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from locus_stem.api.client import LocusClient, StemClient
     from locus_stem.api.endpoint import Call
+    from locus_stem.api.errors import ApiError
     from locus_stem.pipelines.batch_state import BatchState
     from locus_stem.planning.request import DataRequest
 
@@ -71,16 +72,19 @@ def is_answered(client: LocusClient | StemClient, call: Call, seconds: float = C
     return True
 
 
-def failing_still(
-    client: LocusClient | StemClient, calls: Iterable[Call], seconds: float = CONTROL_SECONDS
-) -> dict[Call, RetriableError]:
-    """Ask calls that have failed once more, for so many seconds in all, and give those that fail again.
+def failing_still(client: LocusClient | StemClient, calls: Iterable[Call]) -> dict[Call, ApiError]:
+    """Ask calls that have failed once more, for :data:`CONTROL_SECONDS` in all, and give those that fail again.
 
     :raises RetriableError: the API asks to wait, whatever is asked.
     """
-    turn = Turn(client, seconds, set_aside=RECHECK_SECONDS)
+    turn = Turn(client, CONTROL_SECONDS, set_aside=RECHECK_SECONDS)
+    outcomes: list[tuple[Call, ApiError | None]] = [
+        (outcome.call, outcome.error) for outcome in turn.answers(calls)
+    ]
+    if turn.cut_off is not None:  # in the wait that the API has asked for after a failure
+        outcomes.append(turn.cut_off)
     return {
-        outcome.call: outcome.error
-        for outcome in turn.answers(calls)
-        if isinstance(outcome.error, RetriableError)
+        call: error
+        for call, error in outcomes
+        if isinstance(error, RetriableError) and not isinstance(error, RateLimitedError)
     }

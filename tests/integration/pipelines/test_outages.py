@@ -28,12 +28,14 @@ class Failing(httpx.BaseTransport):
     def __init__(self, base: str) -> None:
         self.real = DeadlineTransport(base)
         self.ends: tuple[str, ...] = ()
+        self.headers: dict[str, str] = {}
         self.failed: list[str] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith(self.ends):
             self.failed.append(request.url.path)
-            return httpx.Response(503)
+            assert len(self.failed) < 100, "it is asked for ever"
+            return httpx.Response(503, headers=self.headers)
         return self.real.handle_request(request)
 
     def close(self) -> None:
@@ -84,13 +86,17 @@ def test_an_api_that_comes_back_as_it_is_tried_has_answers_for_all(plant, before
     assert plant.differences(SPAN) == []
 
 
-def test_a_site_that_is_never_answered_is_skipped_and_named_and_the_others_are_loaded(plant, before):
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "60"}], ids=["at once", "after a wait"])
+def test_a_site_that_is_never_answered_is_skipped_and_named_and_the_others_are_loaded(
+    plant, before, headers, monkeypatch
+):
+    monkeypatch.setattr(failing, "CONTROL_SECONDS", 2.0)
     plant = plant(sites=6)
     planned = plant.plan(DAY)
     first = answer_the_first(plant, planned)
     transport = before(plant)
     dead = next(site for site in plant.fleet.site_ids[2:] if site != first)
-    transport.ends = (f"/sites/{dead}/data",)
+    transport.ends, transport.headers = (f"/sites/{dead}/data",), headers
     plant.extract(planned)
     loaded = plant.load()
     assert set(loaded["skipped"]) == {str(dead)}
