@@ -1,10 +1,12 @@
-"""What tests that run DAGs share: Airflow's folder of DAGs."""
+"""What tests share: Airflow's folder of DAGs, and an address to which nobody may connect."""
 
 from __future__ import annotations
 
 import json
 
 import pytest
+
+from support.echoing import Trap
 
 
 @pytest.fixture
@@ -20,3 +22,9 @@ def dags_folder(monkeypatch):
         monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))
 
     return make
+
+
+@pytest.fixture
+def trap():
+    with Trap() as running:
+        yield running

@@ -6,12 +6,13 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from locus_stem.sandbox.grid import intervals, moment_of
 from locus_stem.sandbox.truth import entity_rows
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from locus_stem.sandbox.fleet import EntityType, Fleet
     from locus_stem.tables.lake import Lake
-
-MINUTES = {"1min": 1, "5min": 5, "15min": 15, "hourly": 60}
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +250,11 @@ def coverage(
             zone = fleet.zone(site_id)
             days = _intervals_by_day(start, end, zone, span.granularity)
             series = f"locus_{span.level}_data", span.granularity, str(entity_id)
-            due |= {(*series, name, day): [number, 0.0, 0.0] for name in fields for day, number in days}
+            due |= {
+                (*series, name, day): [float(number), 0.0, 0.0]
+                for name in fields
+                for day, number in days.items()
+            }
             for row in _rows(fleet, entity_id, span, start, end, fields):
                 day = row["ts"].astimezone(ZoneInfo(zone)).date()
                 for name in fields:
@@ -273,24 +276,11 @@ def coverage(
 
 
 @lru_cache(maxsize=256)
-def _intervals_by_day(
-    start: datetime, end: datetime, zone: str, granularity: str
-) -> tuple[tuple[date, float], ...]:
+def _intervals_by_day(start: datetime, end: datetime, zone: str, granularity: str) -> Counter[date]:
     """Count the intervals that begin in [start, end), in UTC, by the date that they begin on in a zone."""
     local = ZoneInfo(zone)
-    if granularity in MINUTES:
-        step = MINUTES[granularity] * 60
-        stamps = range(-(-int(start.timestamp()) // step) * step, int(end.timestamp()), step)
-        return tuple(Counter(datetime.fromtimestamp(at, local).date() for at in stamps).items())
-    first = start.astimezone(local).date()
-    days = (first + timedelta(days=number) for number in range((end - start).days + 2))
-    return tuple(
-        (day, 1.0)
-        for day in days
-        if (granularity == "daily" or day.day == 1)
-        and (granularity != "yearly" or day.month == 1)
-        and start <= datetime.combine(day, time(), local).astimezone(UTC) < end
-    )
+    begun = (moment_of(minute) for minute, _ in intervals(start, end, local, granularity))
+    return Counter(at.astimezone(local).date() for at in begun)
 
 
 def runs(lake: Lake, requests: int) -> Difference:

@@ -12,7 +12,7 @@ from locus_stem.tables.alerts import CURSOR, remembered
 from locus_stem.tables.schemas import snake_case
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from locus_stem.demo.webhook import Post
     from locus_stem.sandbox.fleet import Fleet
@@ -45,8 +45,8 @@ def alerts(
         cursor = remembered(lake.open("locus_alerts"), CURSOR)
         assert cursor is not None, "no sync has ended"  # noqa: S101
         asked = cursor + OVERLAP
-    then = {state for moment in earlier for state in _states(fleet, moment, newest)}
-    found = [_newest(fleet, newest, asked), _history(history, newest, then)]
+    told = {state for moment in earlier for state in _told(fleet, moment, newest)}
+    found = [_newest(fleet, newest, asked), _history(history, newest, told)]
     return found if webhook is None else [*found, _posts(webhook, history)]
 
 
@@ -54,11 +54,7 @@ def _newest(fleet: Fleet, rows: dict[int, State], asked: datetime) -> Difference
     # The sync asked within a second: an alert may have changed in it. Those that ended within an hour of the first
     # sync's edge are due where they are held.
     before, after = _truth(fleet, asked), _truth(fleet, asked + timedelta(seconds=2))
-    due = {
-        number
-        for number, state in before.items()
-        if number in rows or state.get("end") is None or state["end"] >= asked - BROUGHT
-    }
+    due = {number for number, state in before.items() if number in rows or _is_brought(state, asked)}
     found = Difference("locus_alerts", rows=len(rows), due=len(due))
     for number, row in rows.items():
         held = {name: value for name, value in row.items() if value is not None}
@@ -85,20 +81,25 @@ def _truth(fleet: Fleet, now: datetime) -> dict[int, State]:
     }
 
 
-def _states(fleet: Fleet, asked: datetime, newest: dict[int, State]) -> Iterator[tuple[int, datetime]]:
+def _is_brought(state: State, asked: datetime) -> bool:
+    """Whether a first sync that asked then has surely brought an alert."""
+    return state.get("end") is None or state["end"] >= asked - BROUGHT
+
+
+def _told(fleet: Fleet, asked: datetime, newest: dict[int, State]) -> Iterator[tuple[int, datetime]]:
     """Name the states that a sync has been told, by number of the alert and time of the change."""
     for number, state in _truth(fleet, asked).items():
-        if number in newest and (state.get("end") is None or state["end"] >= asked - BROUGHT):
+        if number in newest and _is_brought(state, asked):
             yield number, state["updated"]
 
 
 def _history(
     history: dict[tuple[int, datetime], State],
     newest: dict[int, State],
-    then: Collection[tuple[int, datetime]],
+    told: set[tuple[int, datetime]],
 ) -> Difference:
     found = Difference("locus_alert_history", rows=len(history), due=len(newest))
-    for number, updated in set(then) - history.keys():
+    for number, updated in told - history.keys():
         found.note(f"{number}: what it was from {updated} on is missing")
     last = {number: history[number, updated] for number, updated in sorted(history)}
     for number, row in newest.items():

@@ -7,13 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
-import pytest
 
 from locus_stem.api.transport import DeadlineTransport
 from locus_stem.demo.compare import Loaded
 from locus_stem.pipelines.alert_sync import sync_alerts
 from locus_stem.pipelines.slot import Turn
-from support.echoing import Trap
 from support.plant import NOW
 
 DAY = date(2025, 10, 26)
@@ -60,12 +58,6 @@ class Addressing(httpx.BaseTransport):
 
     def close(self) -> None:
         self.real.close()
-
-
-@pytest.fixture
-def trap():
-    with Trap() as running:
-        yield running
 
 
 def test_nobody_connects_to_an_address_that_locus_names(plant, trap):

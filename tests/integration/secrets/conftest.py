@@ -7,7 +7,7 @@ import pytest
 from locus_stem.api import LocusCredentials, StemCredentials
 from support.canaries import ANY_TEXT, ASCII, Canary
 from support.certificates import self_signed
-from support.echoing import Hostile, Trap
+from support.echoing import Hostile
 
 
 class Secrets:
@@ -32,12 +32,6 @@ class Secrets:
 @pytest.fixture
 def secrets():
     return Secrets()
-
-
-@pytest.fixture
-def trap():
-    with Trap() as running:
-        yield running
 
 
 @pytest.fixture

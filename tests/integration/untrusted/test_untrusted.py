@@ -87,6 +87,10 @@ def owned(field, place):
     return {own, *(field.fleet.stem.client_site_ids(own) if place.owner == "client" else ())}
 
 
+def measurements(met, owners):
+    return {key: rows for key, rows in met.rows.items() if key[0] in MEASURED and key[1] in owners}
+
+
 @pytest.mark.parametrize(("place", "evil"), PAIRS)
 def test_an_evil_costs_little_ends_soon_and_spoils_nothing_else(field, place, evil, record_property):
     honest = field.honest(place.pipeline)
@@ -98,18 +102,10 @@ def test_an_evil_costs_little_ends_soon_and_spoils_nothing_else(field, place, ev
     assert found.seconds < MOST_SECONDS
     if not place.owner or evil.stops:
         return
-    if place.path.endswith(("/data", "/streams")) and evil.name not in TAKEN:
-        mine, good = (
-            {
-                key: rows
-                for key, rows in one.rows.items()
-                if key[0] in MEASURED and key[1] in owned(field, place)
-            }
-            for one in (found, honest)
-        )
-        assert mine == ({} if found.skipped else good)
-    assert not found.error
     own = owned(field, place)
+    if place.path.endswith(("/data", "/streams")) and evil.name not in TAKEN:
+        assert measurements(found, own) == ({} if found.skipped else measurements(honest, own))
+    assert not found.error
     due = {key: rows for key, rows in honest.rows.items() if key[1] not in own}
     assert {key: found.rows.get(key) for key in due} == due
     if place.owner != "client":  # its list can name sites that nobody knows

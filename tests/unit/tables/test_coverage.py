@@ -17,6 +17,7 @@ from locus_stem.tables.coverage import (
 )
 from locus_stem.tables.measurements import Asked
 from locus_stem.tables.skips import Skip
+from support.load_counts import numbers
 
 from .conftest import hour
 
@@ -29,7 +30,7 @@ def asked(entity, fields, start, end, zone="UTC"):
 
 def record(bench, parts, scope, granularity="hourly"):
     counts = record_coverage(bench.lake, SOURCE, "site", granularity, parts, scope)
-    return (counts.new, counts.changed, counts.unchanged, counts.withdrawn)
+    return numbers(counts)
 
 
 def held(bench):

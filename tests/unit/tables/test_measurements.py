@@ -8,6 +8,7 @@ from deltalake import DeltaTable
 
 from locus_stem.tables.limits import Limits
 from locus_stem.tables.measurements import Asked, FieldNameError, LoadCounts, load_measurements
+from support.load_counts import numbers
 
 from .conftest import hour
 
@@ -29,15 +30,11 @@ def load(bench, parts, scope, granularity="hourly", table=TABLE, **limits):
     return load_measurements(bench.lake, table, granularity, parts, scope, Limits(**limits))
 
 
-def changes(counts):
-    return (counts.new, counts.changed, counts.unchanged, counts.withdrawn)
-
-
 def test_new_changed_withdrawn_and_unchanged_rows_are_told_apart(bench):
     first = bench.stage((1, at, {"W": float(at), "Wh": 1.0}) for at in range(4))
-    assert changes(load(bench, [first], [asked(1, ["W", "Wh"], 0, 5)])) == (4, 0, 0, 0)
+    assert numbers(load(bench, [first], [asked(1, ["W", "Wh"], 0, 5)])) == (4, 0, 0, 0)
     second = bench.stage([(1, 0, {"W": 0.0, "Wh": 1.0}), (1, 1, {"W": 9.0, "Wh": 1.0}), (1, 4, {"W": 4.0})])
-    assert changes(load(bench, [second], [asked(1, ["W", "Wh"], 0, 5)])) == (1, 1, 1, 2)
+    assert numbers(load(bench, [second], [asked(1, ["W", "Wh"], 0, 5)])) == (1, 1, 1, 2)
     assert held(bench, "W", "Wh") == {
         (1, hour(0)): (0.0, 1.0),
         (1, hour(1)): (9.0, 1.0),
@@ -53,7 +50,7 @@ def test_the_same_load_again_makes_no_commit_and_keeps_every_file(bench):
     load(bench, [part], scope)
     version, files = bench.version(TABLE), set(bench.lake.open(TABLE).file_uris())
     counts = load(bench, [part], scope)
-    assert (changes(counts), counts.versions) == ((0, 0, 12, 0), {})
+    assert (numbers(counts), counts.versions) == ((0, 0, 12, 0), {})
     assert (bench.version(TABLE), set(bench.lake.open(TABLE).file_uris())) == (version, files)
 
 
@@ -72,7 +69,7 @@ def test_other_entities_fields_times_and_granularities_are_untouched(bench):
     load(bench, [everything], scope)
     load(bench, [everything], scope, granularity="15min")
     empty = bench.stage([])
-    assert changes(load(bench, [empty], [asked(1, ["W"], 1, 3)])) == (0, 0, 0, 2)
+    assert numbers(load(bench, [empty], [asked(1, ["W"], 1, 3)])) == (0, 0, 0, 2)
     rows = bench.lake.read(TABLE).to_pylist()
     withdrawn = {(row["site_id"], row["ts"], row["granularity"]) for row in rows if row["W"] is None}
     assert withdrawn == {(1, hour(1), "hourly"), (1, hour(2), "hourly")}
@@ -81,7 +78,7 @@ def test_other_entities_fields_times_and_granularities_are_untouched(bench):
 
 def test_staged_rows_that_were_not_asked_are_ignored(bench):
     part = bench.stage([(1, 0, {"W": 1.0, "Wh": 5.0}), (1, 9, {"W": 1.0}), (2, 0, {"W": 1.0})])
-    assert changes(load(bench, [part], [asked(1, ["W"], 0, 9)])) == (1, 0, 0, 0)
+    assert numbers(load(bench, [part], [asked(1, ["W"], 0, 9)])) == (1, 0, 0, 0)
     assert held(bench, "W") == {(1, hour(0)): (1.0,)}
     assert "Wh" not in bench.lake.read(TABLE).column_names
 
@@ -97,7 +94,7 @@ def test_slices_and_field_groups_of_one_entity_are_one_answer(bench):
     )
     other = bench.stage([(1, 1, {"Wh": 5.0})])
     scope = [asked(1, [name], at, at + 1) for name in ("W", "Wh") for at in range(2)]
-    assert changes(load(bench, [part, other], scope)) == (2, 0, 0, 0)
+    assert numbers(load(bench, [part, other], scope)) == (2, 0, 0, 0)
     assert held(bench, "W", "Wh") == {(1, hour(0)): (1.0, 2.0), (1, hour(1)): (4.0, 5.0)}
 
 
@@ -106,14 +103,14 @@ def test_entities_with_other_fields_keep_theirs(bench):
     scope = [asked(1, ["W"], 0, 1), asked(2, ["Wh"], 0, 1)]
     load(bench, [part], scope)
     more = bench.stage([(1, 0, {"Wh": 7.0}), (2, 0, {"W": 8.0})])
-    assert changes(load(bench, [more], [asked(1, ["Wh"], 0, 1), asked(2, ["W"], 0, 1)])) == (0, 2, 0, 0)
+    assert numbers(load(bench, [more], [asked(1, ["Wh"], 0, 1), asked(2, ["W"], 0, 1)])) == (0, 2, 0, 0)
     assert held(bench, "W", "Wh") == {(1, hour(0)): (1.0, 7.0), (2, hour(0)): (8.0, 2.0)}
-    assert changes(load(bench, [part], scope)) == (0, 0, 2, 0)
+    assert numbers(load(bench, [part], scope)) == (0, 0, 2, 0)
 
 
 def test_a_row_without_any_value_is_kept(bench):
     part = bench.stage([(1, 0, {"W": None}), (1, 1, {"W": 0.0})])
-    assert changes(load(bench, [part], [asked(1, ["W"], 0, 2)])) == (2, 0, 0, 0)
+    assert numbers(load(bench, [part], [asked(1, ["W"], 0, 2)])) == (2, 0, 0, 0)
     assert held(bench, "W") == {(1, hour(0)): (None,), (1, hour(1)): (0.0,)}
 
 
@@ -121,7 +118,7 @@ def test_a_number_that_is_none_is_null_and_stays_unchanged(bench):
     part = bench.stage([(1, 0, {"W": float("nan")})])
     load(bench, [part], [asked(1, ["W"], 0, 1)])
     assert held(bench, "W") == {(1, hour(0)): (None,)}
-    assert changes(load(bench, [part], [asked(1, ["W"], 0, 1)])) == (0, 0, 1, 0)
+    assert numbers(load(bench, [part], [asked(1, ["W"], 0, 1)])) == (0, 0, 1, 0)
 
 
 def test_a_row_stands_in_the_month_of_its_local_date(bench):
@@ -142,7 +139,7 @@ def test_a_row_stands_in_the_month_of_its_local_date(bench):
 def test_a_row_keeps_its_local_date_when_the_sites_zone_changes(bench):
     load(bench, [bench.stage([(1, 3, {"W": 1.0})], "America/Los_Angeles")], [asked(1, ["W"], 0, 6)])
     moved = bench.stage([(1, 3, {"W": 2.0}), (1, 4, {"W": 3.0})], "UTC")
-    assert changes(load(bench, [moved], [asked(1, ["W"], 0, 6)])) == (1, 1, 0, 0)
+    assert numbers(load(bench, [moved], [asked(1, ["W"], 0, 6)])) == (1, 1, 0, 0)
     rows = {row["ts"]: row for row in bench.lake.read(TABLE).to_pylist()}
     assert (rows[hour(3)]["W"], rows[hour(3)]["local_date"]) == (2.0, date(2024, 1, 31))
     assert (rows[hour(4)]["W"], rows[hour(4)]["month"]) == (3.0, date(2024, 2, 1))
@@ -164,7 +161,7 @@ def test_field_names_are_free_text(bench, name):
     scope = [asked(1, [name, "W"], 0, 3)]
     load(bench, [bench.stage([(1, at, {name: 1.0, "W": 5.0}) for at in range(2)])], scope)
     again = bench.stage([(1, 0, {name: 2.0, "W": 5.0}), (1, 2, {name: 3.0, "W": 5.0})])
-    assert changes(load(bench, [again], scope)) == (1, 1, 0, 1)
+    assert numbers(load(bench, [again], scope)) == (1, 1, 0, 1)
     assert held(bench, name, "W") == {
         (1, hour(0)): (2.0, 5.0),
         (1, hour(1)): (None, None),
@@ -210,7 +207,7 @@ def test_many_changes_end_as_few_do_and_in_one_commit(bench, merge_rows):
         chunk_rows=5,
         merge_rows=merge_rows,
     )
-    assert changes(counts) == (4 * 3, 4 * 4, 4, 4)
+    assert numbers(counts) == (4 * 3, 4 * 4, 4, 4)
     assert bench.version(TABLE) == version + 1
     wanted = {(entity, hour(at)): (1.0, 2.0) for entity in entities for at in range(6)}
     for entity in entities[::2]:
@@ -222,10 +219,10 @@ def test_many_changes_end_as_few_do_and_in_one_commit(bench, merge_rows):
 def test_a_month_with_more_rows_than_a_commit_may_have_is_several_commits(bench):
     part = bench.stage((entity, at, {"W": 1.0}) for entity in range(1, 7) for at in range(4))
     scope = [asked(entity, ["W"], 0, 4) for entity in range(1, 7)]
-    assert changes(load(bench, [part], scope, commit_rows=8)) == (24, 0, 0, 0)
+    assert numbers(load(bench, [part], scope, commit_rows=8)) == (24, 0, 0, 0)
     assert bench.version(TABLE) == 3
     assert len(held(bench, "W")) == 24
-    assert changes(load(bench, [part], scope, commit_rows=8)) == (0, 0, 24, 0)
+    assert numbers(load(bench, [part], scope, commit_rows=8)) == (0, 0, 24, 0)
 
 
 def test_nothing_asked_changes_nothing(bench):

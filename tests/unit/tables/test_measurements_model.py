@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from locus_stem.tables.lake import Lake
 from locus_stem.tables.limits import Limits
-from locus_stem.tables.measurements import Asked, LoadCounts, load_measurements
+from locus_stem.tables.measurements import Asked, load_measurements
 from support.examples import examples
+from support.load_counts import numbers
 
 from .conftest import Bench, hour
 
@@ -74,10 +75,6 @@ class Model:
                 before.update(after)
                 changed += 1
         return new, changed, unchanged, withdrawn
-
-
-def numbers(counts: LoadCounts):
-    return counts.new, counts.changed, counts.unchanged, counts.withdrawn
 
 
 @settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -9,6 +9,7 @@ import pytest
 
 from locus_stem.api.errors import MalformedAnswerError
 from locus_stem.tables.objects import load_data_available, load_objects
+from support.load_counts import numbers
 
 MONDAY, TUESDAY = date(2024, 1, 1), date(2024, 1, 2)
 SITE = {
@@ -26,7 +27,7 @@ BASE_FIELD = {
 
 def sites(bench, *objects, complete=True, today=MONDAY):
     counts = load_objects(bench.lake, "locus_sites", objects, complete=complete, today=today)
-    return (counts.new, counts.changed, counts.unchanged, counts.withdrawn)
+    return numbers(counts)
 
 
 def held(bench, table, *columns):
@@ -134,7 +135,7 @@ def test_details_are_keyed_by_their_site_and_keep_other_sites(bench):
 
 def available(bench, answers):
     counts = load_data_available(bench.lake, answers)
-    return (counts.new, counts.changed, counts.unchanged, counts.withdrawn)
+    return numbers(counts)
 
 
 def test_available_fields_are_one_row_an_aggregation(bench):

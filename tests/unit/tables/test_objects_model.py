@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from locus_stem.tables.lake import Lake
 from locus_stem.tables.objects import load_data_available, load_objects
 from support.examples import examples
+from support.load_counts import numbers
 
 MONDAY = date(2024, 1, 1)
 #: Answered names and the columns that they become; the last two are in no reference.
@@ -32,10 +33,6 @@ listings = st.fixed_dictionaries(
     }
 )
 modest = settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-def numbers(counts):
-    return counts.new, counts.changed, counts.unchanged, counts.withdrawn
 
 
 class Sites:

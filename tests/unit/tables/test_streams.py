@@ -16,6 +16,7 @@ from locus_stem.tables.lake import Lake
 from locus_stem.tables.limits import Limits
 from locus_stem.tables.streams import LEAD, TABLE, VALUE, load_streams, series_asked
 from support.examples import examples
+from support.load_counts import numbers
 
 from .conftest import Bench, hour
 
@@ -132,9 +133,7 @@ def test_any_sequence_of_loads_ends_in_the_table_that_a_dict_would_be(sequence):
             ]
             for _ in range(1 + one["repeat"]):
                 counts = load_streams(bench.lake, resolution, parts, asked, NAMES, one["limits"])
-                assert (counts.new, counts.changed, counts.unchanged, counts.withdrawn) == model.load(
-                    one["rows"], one["scope"], resolution
-                )
+                assert numbers(counts) == model.load(one["rows"], one["scope"], resolution)
                 assert bool(counts.versions) == bool(counts.new + counts.changed + counts.withdrawn)
             if bench.lake.open(TABLE) is not None:
                 assert held(bench) == model.rows
