@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import contextmanager
 from datetime import timedelta
 
 import psutil
@@ -13,8 +14,9 @@ import pytest
 IN_THE_MIDDLE = 8
 
 
-def now_dies(run):
-    run.killed_at = time.monotonic()
+def now_dies(run, task_id=None):
+    """Note when something dies, and which task with it."""
+    run.killed_at, run.task_id = time.monotonic(), task_id
 
 
 def lives(pid):
@@ -31,11 +33,23 @@ def in_the_middle(killed):
     return run, killed.running_task(run, "extract")
 
 
+@contextmanager
+def orphans_of(part):
+    """A part's command dies alone; what it had started is ended at last."""
+    started = part.members()
+    os.kill(part.pid, signal.SIGKILL)
+    try:
+        yield
+    finally:
+        for pid in filter(lives, started):
+            os.kill(pid, signal.SIGKILL)
+
+
 def test_a_task_whose_worker_is_killed_ends_with_it_and_is_tried_again(killed):
     run, task = in_the_middle(killed)
     worker = psutil.Process(task["pid"]).ppid()
     os.kill(worker, signal.SIGKILL)
-    now_dies(run)
+    now_dies(run, "extract")
     killed.wait_for(lambda: not lives(task["pid"]), "the task's process ends", within=10)
     asked = len(killed.server.log)
     time.sleep(5)
@@ -47,10 +61,21 @@ def test_a_task_whose_worker_is_killed_ends_with_it_and_is_tried_again(killed):
 def test_a_scheduler_that_is_killed_with_all_its_tasks_is_made_good(killed):
     run, _ = in_the_middle(killed)
     killed.airflow.kill("scheduler")
-    now_dies(run)
+    now_dies(run, "extract")
     killed.airflow.start("scheduler")
     killed.end(run, "scheduler with its tasks", "in the middle of extract")
     assert run.tries == 2
+
+
+def test_a_scheduler_that_is_killed_alone_is_made_good(killed):
+    """Its tasks live on until Airflow tells them that the next scheduler's tries have taken their places."""
+    run, task = in_the_middle(killed)
+    with orphans_of(killed.airflow.parts["scheduler"]):
+        now_dies(run)
+        time.sleep(1)
+        assert lives(task["pid"])
+        killed.airflow.start("scheduler")
+        killed.end(run, "scheduler alone", "in the middle of extract")
 
 
 def test_an_api_server_that_is_killed_is_made_good(killed):

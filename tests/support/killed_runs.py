@@ -178,6 +178,11 @@ class World:
         """Count the requests that were served again, of those that name what they ask for."""
         return repeats(self.server.log)
 
+    def lost(self) -> int:
+        """Count the requests that a killed try had sent: of a mapped task these are of one batch."""
+        assert self.last is not None
+        return sum(one.startswith("request:") and not one.endswith("/token") for one in self.last.cut_off)
+
     def refused(self) -> list[str]:
         """Name the requests that were over a limit."""
         return [one.path for one in self.server.log if one.status == 429]

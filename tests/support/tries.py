@@ -69,6 +69,7 @@ class Run:
     :param environment: connections and configuration, as Airflow reads them from variables.
     :param settings: constants of the package's modules that are others in the tries.
     :param tries: how many each task had, by id and map index.
+    :param cut_off: the effects of the tries that were killed.
     """
 
     zygote: Zygote
@@ -83,6 +84,7 @@ class Run:
     done: set[tuple[str, int]] = field(default_factory=set)
     states: dict[str, str] = field(default_factory=dict)
     xcoms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cut_off: list[str] = field(default_factory=list)
 
     def task(self, task_id: str, kill: KillPoint | None = None, map_index: int = -1, **mapped: Any) -> Any:
         """Run a task to its end, the first try up to its kill point; one that is done stays as it is.
@@ -112,6 +114,7 @@ class Run:
         self, task_id: str, map_index: int, number: int, mapped: Mapping[str, Any], kill: KillPoint | None
     ) -> str:
         self.folder.mkdir(parents=True, exist_ok=True)
+        before = len(self.effects(task_id, map_index))
         xcoms = self.folder / f"{task_id}.{map_index}.json"
         xcoms.unlink(missing_ok=True)
         status = self.zygote.fork(
@@ -134,6 +137,7 @@ class Run:
         )
         self.xcoms[f"{task_id} {map_index}"] = json.loads(xcoms.read_text()) if xcoms.exists() else {}
         if status in {-signal.SIGKILL, -signal.SIGXFSZ}:
+            self.cut_off += self.effects(task_id, map_index)[before:]
             return "killed"
         return str(self.xcoms[f"{task_id} {map_index}"].pop("state", f"ended with {status}"))
 
@@ -147,12 +151,6 @@ class Run:
         """Name the effects of all tries of a task."""
         file = self.folder / f"{task_id}.{map_index}.effects"
         return file.read_text().splitlines() if file.exists() else []
-
-    @property
-    def killed_task(self) -> tuple[str, int]:
-        """Which task had a second try, its id and map index."""
-        (task,) = [task for task, tries in self.tries.items() if tries > 1]
-        return task
 
     @property
     def killed(self) -> int:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-__all__ = ["shown"]
+__all__ = ["described", "shown"]
 
 #: Characters that are shown unless more are asked for.
 LENGTH = 100
 #: Characters that are looked at: the rest of a huge text is not even copied.
 _LOOKED_AT = 10_000
+#: What a time looks like, be it one that nobody can read.
+_TIME = re.compile(r"(?=\d{4}-)[-+0-9 .:TZ]{1,40}", re.ASCII)
 
 
 def shown(value: Any, length: int = LENGTH) -> str:
@@ -21,6 +24,16 @@ def shown(value: Any, length: int = LENGTH) -> str:
     text = " ".join(whole[:_LOOKED_AT].split())
     text = "".join(char if char.isprintable() else "?" for char in text[: length + 1])
     return text if len(text) <= length and len(whole) <= _LOOKED_AT else f"{text[:length]}…"
+
+
+def described(value: Any) -> str:
+    """Say what stands where a time or a number was due: itself where it may be one, else only of what kind it is.
+
+    For messages that are made far from where secrets are known: a server may give back any text that it was sent.
+    """
+    if isinstance(value, str):
+        return repr(value) if _TIME.fullmatch(value) else f"text of {len(value)} character(s)"
+    return "nothing" if value is None else shown(value, 40)
 
 
 def _written(value: Any) -> str:

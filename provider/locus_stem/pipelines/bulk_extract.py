@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from locus_stem.api.locus import LocusEndpoints
-from locus_stem.api.shown import shown
+from locus_stem.api.shown import described
 from locus_stem.pipelines.extract import any_field
 from locus_stem.pipelines.rows import FAR, UnfitAnswerError, number, numeric_id
 from locus_stem.planning.intervals import local_date
@@ -120,7 +120,7 @@ def _month(row: Mapping[str, Any], earliest: date, latest: date) -> date:
     try:
         month = month_from_answer(row["ts"])
     except (KeyError, TypeError, ValueError) as error:
-        raise UnfitAnswerError(f"a data row's ts is not readable: {shown(row.get('ts'), 40)!r}") from error
+        raise UnfitAnswerError(f"a data row's ts is not readable: {described(row.get('ts'))}") from error
     if not earliest <= month <= latest:
         raise UnfitAnswerError(f"the month {month:%Y-%m} is far from what was asked for")
     return month

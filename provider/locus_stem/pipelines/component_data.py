@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from locus_stem.api.errors import MalformedAnswerError, RefusedError
 from locus_stem.api.locus import LocusEndpoints
 from locus_stem.api.parameter import is_short_name
-from locus_stem.api.shown import shown
+from locus_stem.api.shown import described, shown
 from locus_stem.pipelines.rows import UnfitAnswerError, number
 from locus_stem.planning.fields import AvailableField, FieldGroup, check_wanted, field_groups
 from locus_stem.planning.params import ParamError
@@ -210,4 +210,4 @@ def _instant(row: Mapping[str, Any]) -> datetime:
     try:
         return parse_instant(row.get("ts") or "")
     except (TypeError, ValueError) as error:
-        raise MalformedAnswerError(f"a data row has the ts {shown(row.get('ts'))!r}") from error
+        raise MalformedAnswerError(f"a data row has the ts {described(row.get('ts'))}") from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from locus_stem.api.shown import shown
+from locus_stem.api.shown import described
 from locus_stem.planning.intervals import local_date
 from locus_stem.planning.timestamps import interval_start_from_answer
 
@@ -61,9 +61,7 @@ def measurement_rows(
         try:
             ts = interval_start_from_answer(row["ts"], request.zone, request.granularity)
         except (KeyError, TypeError, ValueError) as error:
-            raise UnfitAnswerError(
-                f"a data row's ts is not readable: {shown(row.get('ts'), 40)!r}"
-            ) from error
+            raise UnfitAnswerError(f"a data row's ts is not readable: {described(row.get('ts'))}") from error
         if not (anywhere or earliest <= ts <= latest):
             raise UnfitAnswerError(f"a data row's ts, {ts.isoformat()}, is far from what was asked for")
         if request.slice.start <= ts < closed_end:

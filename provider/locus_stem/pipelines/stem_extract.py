@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from locus_stem.api.errors import StemNoData, StemStreamUnavailable
-from locus_stem.api.shown import shown
+from locus_stem.api.shown import described, shown
 from locus_stem.api.stem import STREAM_TYPES, StemEndpoints
 from locus_stem.pipelines.rows import FAR_ELSE, UnfitAnswerError, number
 from locus_stem.planning.stem import reach
@@ -90,7 +90,7 @@ class Streams:
                 lead = ended - _instant(row, "start_datetime")
                 if not first - far <= ended <= last + far or not 0 <= lead <= 2 * step:
                     raise UnfitAnswerError(
-                        f"a data row from {shown(row['start_datetime'], 40)} to {shown(row['end_datetime'], 40)} is no "
+                        f"a data row from {described(row['start_datetime'])} to {described(row['end_datetime'])} is no "
                         "interval of what was asked for"
                     )
                 if ended % step:
@@ -134,7 +134,7 @@ def _streams(payload: Sequence[Any], request: DataRequest) -> Iterable[tuple[str
     for stream in payload:
         name, rows = stream.get("stream_type"), stream.get("streams")
         if not isinstance(rows, list):
-            raise UnfitAnswerError(f"the stream {shown(name, 40)!r} has no list of rows")
+            raise UnfitAnswerError(f"the stream {_type(name)} has no list of rows")
         if name not in request.group.fields:
             log.warning("%s: the stream %s was not asked for and is left out", request.title, shown(name, 40))
             if name not in STREAM_TYPES:
@@ -144,9 +144,13 @@ def _streams(payload: Sequence[Any], request: DataRequest) -> Iterable[tuple[str
     lacking = [name for name in request.group.fields if name not in found]
     if nameless and lacking:  # it may be one of them
         raise UnfitAnswerError(
-            f"{', '.join(lacking)} is lacking, and the answer has a stream {shown(nameless[0], 40)!r}"
+            f"{', '.join(lacking)} is lacking, and the answer has a stream of the type {_type(nameless[0])}"
         )
     return found.items()
+
+
+def _type(name: Any) -> str:
+    return name if name in STREAM_TYPES else described(name)
 
 
 def _instant(row: Mapping[str, Any], name: str) -> int:
@@ -154,6 +158,4 @@ def _instant(row: Mapping[str, Any], name: str) -> int:
     try:
         return micros(parse_instant(row[name]))
     except (KeyError, TypeError, ValueError) as error:
-        raise UnfitAnswerError(
-            f"a data row's {name} is not readable: {shown(row.get(name), 40)!r}"
-        ) from error
+        raise UnfitAnswerError(f"a data row's {name} is not readable: {described(row.get(name))}") from error

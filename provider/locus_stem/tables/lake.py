@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -78,6 +78,18 @@ class Lake:
             return pyarrow.fs.LocalFileSystem(), self._address.path
         # Of Azure's place it is the container: the account is the file system's.
         return self.store.filesystem(), self._address.place.split("@")[0] + self._address.path
+
+    @contextmanager
+    def files(self) -> Iterator[tuple[pyarrow.fs.FileSystem, str]]:
+        """Do as ``filesystem``; what fails in here says which lake it is of.
+
+        :raises LakeError: it is closed to this machine
+        :raises LakeUnavailableError: it is full, can't be reached, or fails
+        """
+        from locus_stem.tables.storage_failures import storage_failures
+
+        with storage_failures(self.uri):
+            yield self.filesystem()
 
     def open(self, name: str) -> DeltaTable | None:
         """Return the table's newest state, or None where there is no such table.

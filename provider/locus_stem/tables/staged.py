@@ -19,6 +19,7 @@ import pyarrow.dataset as ds
 
 from locus_stem.tables.asked import instant_of
 from locus_stem.tables.schemas import INSTANT
+from locus_stem.tables.storage_failures import storage_failures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -42,10 +43,13 @@ class EntityChunk:
 
 
 class StagedRows:
-    """The rows of staged parts, of which only the footers stay in memory."""
+    """The rows of staged parts, of which only the footers stay in memory.
+
+    :raises locus_stem.tables.lake.LakeUnavailableError: here, and as rows are read: the storage fails
+    """
 
     def __init__(self, lake: Lake, parts: Sequence[str], fields: Sequence[str]) -> None:
-        filesystem, base = lake.filesystem()
+        self._uri = lake.uri
         file_format = ds.ParquetFileFormat()
 
         def opened(part: str) -> ds.ParquetFileFragment:
@@ -53,7 +57,7 @@ class StagedRows:
             fragment.ensure_complete_metadata()
             return fragment
 
-        with ThreadPoolExecutor(FOOTER_READERS) as readers:
+        with lake.files() as (filesystem, base), ThreadPoolExecutor(FOOTER_READERS) as readers:
             fragments = list(readers.map(opened, parts))
         present = {name for fragment in fragments for name in fragment.physical_schema.names}
         self.fields = tuple(fields)
@@ -77,18 +81,19 @@ class StagedRows:
             batch_readahead=4,
             fragment_readahead=2,
         )
-        for batch in scanner.to_batches():
-            if not batch.num_rows:
-                continue
-            months = pc.floor_temporal(batch.column("day"), unit="month")
-            rows = pa.table({"month": months, "entity": batch.column("entity")})
-            counted = rows.group_by(["month", "entity"]).aggregate([([], "count_all")])
-            for month, entity, number in zip(
-                *(column.to_pylist() for column in counted.columns), strict=True
-            ):
-                if entity in known:
-                    of_month = totals.setdefault(month, {})
-                    of_month[entity] = of_month.get(entity, 0) + number
+        with storage_failures(self._uri):
+            for batch in scanner.to_batches():
+                if not batch.num_rows:
+                    continue
+                months = pc.floor_temporal(batch.column("day"), unit="month")
+                rows = pa.table({"month": months, "entity": batch.column("entity")})
+                counted = rows.group_by(["month", "entity"]).aggregate([([], "count_all")])
+                for month, entity, number in zip(
+                    *(column.to_pylist() for column in counted.columns), strict=True
+                ):
+                    if entity in known:
+                        of_month = totals.setdefault(month, {})
+                        of_month[entity] = of_month.get(entity, 0) + number
         return totals
 
     def read(self, chunk: EntityChunk, since: int | None = None, until: int | None = None) -> pa.Table:
@@ -102,9 +107,10 @@ class StagedRows:
         columns |= {
             str(place): pc.field(field) for place, field in enumerate(self.fields) if self._present[place]
         }
-        rows = self._dataset.to_table(
-            columns=columns, filter=condition, batch_readahead=4, fragment_readahead=2
-        )
+        with storage_failures(self._uri):
+            rows = self._dataset.to_table(
+                columns=columns, filter=condition, batch_readahead=4, fragment_readahead=2
+            )
         rows = keyed(rows, chunk.entities)
         for place, present in enumerate(self._present):
             if not present:

@@ -18,8 +18,6 @@ import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
 
-from locus_stem.tables.storage_failures import storage_failures
-
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -77,9 +75,11 @@ class Staging:
 
         :raises StagingError: the file isn't there
         """
-        filesystem, base = self.lake.filesystem()
         try:
-            with filesystem.open_input_stream(f"{base}/{self._folder()}/{name}") as stream:
+            with (
+                self.lake.files() as (filesystem, base),
+                filesystem.open_input_stream(f"{base}/{self._folder()}/{name}") as stream,
+            ):
                 return json.loads(stream.read())
         except FileNotFoundError as error:
             raise self._unseen(name) from error
@@ -89,8 +89,7 @@ class Staging:
 
         Its description goes first: whoever is killed in between leaves nothing that could be taken for a whole plan.
         """
-        filesystem, base = self.lake.filesystem()
-        with storage_failures(self.lake.uri):
+        with self.lake.files() as (filesystem, base):
             with suppress(FileNotFoundError):
                 filesystem.delete_file(f"{base}/{self._folder()}/{PLAN}")
             with suppress(FileNotFoundError):
@@ -109,23 +108,18 @@ class Staging:
 
 def remove_staging(lake: Lake, prefix: str) -> None:
     """Delete the staging folders of all plans whose name begins with a prefix."""
-    filesystem, base = lake.filesystem()
-    selector = pyarrow.fs.FileSelector(f"{base}/{FOLDER}", allow_not_found=True)
-    for info in filesystem.get_file_info(selector):
+    for info in _listed(lake, FOLDER):
         if info.base_name.startswith(prefix):
             Staging(lake, info.base_name).remove()
 
 
 def remove_abandoned(lake: Lake, before: datetime) -> dict[str, int]:
     """Delete the staging folders in which nothing was written since an instant; return their bytes by name."""
-    filesystem, base = lake.filesystem()
-    selector = pyarrow.fs.FileSelector(f"{base}/{FOLDER}", allow_not_found=True)
     removed = {}
-    for info in filesystem.get_file_info(selector):
+    for info in _listed(lake, FOLDER):
         if info.type != pyarrow.fs.FileType.Directory:
             continue
-        held = filesystem.get_file_info(pyarrow.fs.FileSelector(info.path, recursive=True))
-        files = [one for one in held if one.type == pyarrow.fs.FileType.File]
+        files = [one for one in _listed(lake, f"{FOLDER}/{info.base_name}", recursive=True) if one.is_file]
         # An object store has no time of a folder, and none without files.
         written = [one.mtime for one in files or [info] if one.mtime is not None]
         if written and max(written) < before:
@@ -136,9 +130,7 @@ def remove_abandoned(lake: Lake, before: datetime) -> dict[str, int]:
 
 def oldest_staged(lake: Lake) -> datetime | None:
     """Return when the oldest file of all staging was written, None without any: no answer in it is older."""
-    filesystem, base = lake.filesystem()
-    selector = pyarrow.fs.FileSelector(f"{base}/{FOLDER}", recursive=True, allow_not_found=True)
-    held = [one for one in filesystem.get_file_info(selector) if one.type == pyarrow.fs.FileType.File]
+    held = [one for one in _listed(lake, FOLDER, recursive=True) if one.is_file]
     return min((one.mtime for one in held if one.mtime is not None), default=None)
 
 
@@ -173,22 +165,19 @@ class BatchStaging:
 
         :raises StagingError: the plan's folder can't be seen from this machine
         """
-        filesystem, _ = self.staging.lake.filesystem()
         found = []
-        for path in self._manifest_paths():
-            with filesystem.open_input_stream(path) as stream:
-                found.append(json.loads(stream.read()))
+        with self.staging.lake.files() as (filesystem, _):
+            for path in self._manifest_paths():
+                with filesystem.open_input_stream(path) as stream:
+                    found.append(json.loads(stream.read()))
         return found
 
     def _manifest_paths(self) -> list[str]:
-        filesystem, base = self.staging.lake.filesystem()
-        batch = filesystem.get_file_info(
-            pyarrow.fs.FileSelector(f"{base}/{self._folder()}", allow_not_found=True)
-        )
-        if not batch:  # only then is the plan's folder looked at, which may hold a thousand batches
-            plan = pyarrow.fs.FileSelector(f"{base}/{self.staging._folder()}", allow_not_found=True)
-            if not filesystem.get_file_info(plan):
-                raise self.staging._unseen(f"batch {self.number}")
+        lake = self.staging.lake
+        batch = _listed(lake, self._folder())
+        # Only without any is the plan's folder looked at, which may hold a thousand batches.
+        if not batch and not _listed(lake, self.staging._folder()):
+            raise self.staging._unseen(f"batch {self.number}")
         return sorted(info.path for info in batch if re.fullmatch(r"manifest-\d+-\w+\.json", info.base_name))
 
     def _folder(self) -> str:
@@ -203,16 +192,22 @@ def _safe(name: str) -> str:
     return f"{safe.strip('.')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
+def _listed(lake: Lake, folder: str, *, recursive: bool = False) -> list[pyarrow.fs.FileInfo]:
+    """List what a folder of the lake holds; one that isn't there holds nothing."""
+    with lake.files() as (filesystem, base):
+        selector = pyarrow.fs.FileSelector(f"{base}/{folder}", allow_not_found=True, recursive=recursive)
+        return list(filesystem.get_file_info(selector))
+
+
 def _write(lake: Lake, path: str, content: bytes | pa.Buffer) -> None:
     """Write a file whole or not at all: a put is atomic on object stores, a rename on file systems."""
-    filesystem, base = lake.filesystem()
-    target = f"{base}/{path}"
-    if not isinstance(filesystem, pyarrow.fs.LocalFileSystem):
-        with filesystem.open_output_stream(target) as stream:
-            stream.write(content)
-        return
-    temporary = f"{target}.{uuid.uuid4().hex[:8]}.tmp"
-    with storage_failures(lake.uri):
+    with lake.files() as (filesystem, base):
+        target = f"{base}/{path}"
+        if not isinstance(filesystem, pyarrow.fs.LocalFileSystem):
+            with filesystem.open_output_stream(target) as stream:
+                stream.write(content)
+            return
+        temporary = f"{target}.{uuid.uuid4().hex[:8]}.tmp"
         filesystem.create_dir(target.rsplit("/", 1)[0])
         try:
             with filesystem.open_output_stream(temporary) as stream:

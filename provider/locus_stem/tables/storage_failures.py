@@ -39,6 +39,10 @@ NUMBER = re.compile(r"os error (\d+)|errno (\d+)|Os \{ code: (\d+)")
 #: How deltalake begins what an object store has done to it, and what it quotes of an answer before its body.
 STORE = re.compile("Generic (S3|GCS|MicrosoftAzure) error")
 STATUS = re.compile(r"\b[1-5]\d\d( [A-Z][A-Za-z]*)+")
+#: What Arrow says of S3 before an answer's own words: a code, the action, and of no answer the cause.
+S3_ERROR = re.compile(
+    r"AWS Error (\w+(?: \(HTTP status \d+\))?) during (\w+)(?: operation: curlCode: \d+, ([^;]+))?"
+)
 
 
 def storage_failure(uri: str, error: BaseException) -> LakeError | LakeUnavailableError | None:
@@ -66,7 +70,8 @@ def storage_failure(uri: str, error: BaseException) -> LakeError | LakeUnavailab
             "task's next try, or the task when it is cleared, goes on where it stopped"
         )
     # of a commit that failed another writer may be the cause, which the store says too
-    if STORE.search(str(error)) and not isinstance(error, CommitFailedError):
+    of_a_store = STORE.search(str(error)) or S3_ERROR.search(str(error))
+    if of_a_store and not isinstance(error, CommitFailedError):
         return LakeUnavailableError(
             f"lake {uri}: the store can't be reached, or fails ({_reason(error)}). What is loaded and staged stays as "
             "it is: the task's next try, or the task when it is cleared, goes on where it stopped"
@@ -93,6 +98,9 @@ def storage_failures(uri: str) -> Iterator[None]:
 def _reason(error: BaseException) -> str:
     """Give a store's status, else why it isn't reached: an answer's body may hold the keys that were sent."""
     said = without_colours(error)
+    if arrows := S3_ERROR.search(said):
+        code, action, cause = arrows.groups()
+        return f"{cause or code} at {action}"
     status = STATUS.search(said)
     if status is not None:
         return status[0]

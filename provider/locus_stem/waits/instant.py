@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.api.errors import MalformedAnswerError
+from locus_stem.api.shown import described
 from locus_stem.planning.timestamps import parse_instant
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def told(answer: Answer, value: Any) -> datetime:
 
 def unreadable(answer: Answer, what: str, value: Any) -> MalformedAnswerError:
     """Say that a part of an answer can't be read."""
-    return MalformedAnswerError(f"{what} in the answer is {str(value)[:40]!r}", path=answer.call.path)
+    return MalformedAnswerError(f"{what} in the answer is {described(value)}", path=answer.call.path)
 
 
 def surely_past(answer: Answer) -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,12 +25,14 @@ from locus_stem.planning.backfill import DataRequest
 from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Options
 from locus_stem.sandbox.server import Server
-from locus_stem.tables.lake import Lake
+from locus_stem.tables.lake import Lake, LakeUnavailableError
+from locus_stem.tables.staged import StagedRows
 from locus_stem.tables.staging import Staging, StagingError, remove_staging
 
 PLANNED = 11
 NOW = datetime(2025, 10, 27, 18, 20, tzinfo=UTC)
 OWNER = {"dag_id": "backfill", "run_id": "test", "task_id": "extract", "map_index": 0, "try_number": 1}
+ROWS = pa.table({"entity_id": pa.array([1], pa.int64())})
 EXTRACTOR = """
 import sys
 from locus_stem.pipelines import extract
@@ -112,18 +115,17 @@ def test_an_extract_that_is_killed_goes_on_from_staging_and_asks_at_most_what_it
 def test_requests_of_a_batch_to_the_store_are_as_many_as_its_parts(store, bucket, environment):
     """Each part is two puts and a look, however many there are, and however many batches stand beside it."""
     lake = Lake(f"s3://{bucket}/lake")
-    rows = pa.table({"entity_id": pa.array([1], pa.int64())})
     staging = Staging(lake, "plan")
 
     def cost(batch, parts):
         began = len(store.requests())
         for _ in range(parts):
-            staging.batch(batch).commit_part(rows, {})
+            staging.batch(batch).commit_part(ROWS, {})
         return Counter(request["method"] for request in store.requests()[began:])
 
     for number in range(30):
         staging.write_json(f"batch-{number:04d}.json", [])
-        staging.batch(number).commit_part(rows, {})
+        staging.batch(number).commit_part(ROWS, {})
     assert cost(0, 1) == {"PUT": 2, "GET": 1}
     assert cost(1, 20) == {"PUT": 40, "GET": 20}
     began = len(store.requests())
@@ -131,6 +133,34 @@ def test_requests_of_a_batch_to_the_store_are_as_many_as_its_parts(store, bucket
         staging.batch(number).manifests()
     read = Counter(request["method"] for request in store.requests()[began:])
     assert read == {"GET": 30 + 51, "HEAD": 51}  # a look for each batch, and each manifest
+
+
+@pytest.mark.parametrize(
+    ("work", "action"),
+    [
+        (lambda staging: staging.write_json("plan.json", {}), "PutObject"),
+        (lambda staging: staging.read_json("plan.json"), "HeadObject"),
+        (lambda staging: staging.batch(0).manifests(), "ListObjectsV2"),
+        (lambda staging: staging.batch(0).commit_part(ROWS, {}), "ListObjectsV2"),
+        (lambda staging: remove_staging(staging.lake, "plan"), "ListObjectsV2"),
+        (lambda staging: StagedRows(staging.lake, [f"{staging.uri}/part.parquet"], ()), "HeadObject"),
+    ],
+    ids=["write", "read", "manifests", "commit a part", "remove", "read parts"],
+)
+def test_a_store_that_fails_after_the_lakes_check_is_named_and_its_refusals_are_not_quoted(
+    store, bucket, environment, work, action
+):
+    """Keys may end while a task works: what a store says of it may quote them."""
+    staging = Staging(Lake(f"s3://{bucket}/lake"), "plan")
+    staging.lake.check()
+    store.enforce(True)
+    try:
+        with pytest.raises(LakeUnavailableError) as caught:
+            work(staging)
+    finally:
+        store.enforce(False)
+    assert re.search(rf"lake s3://{bucket}/lake: the store .* fails \(\w+ at {action}\)", str(caught.value))
+    assert "goes on where it stopped" in str(caught.value)
 
 
 def test_a_batch_without_a_plan_is_said_to_be_unseen(store, bucket, environment):

@@ -163,6 +163,32 @@ def test_of_what_a_store_has_done_only_what_no_answer_writes_is_shown(said, reas
     assert f"fails ({reason}). What is loaded" in str(found)
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            "When initiating multiple part upload for key 'x' in bucket 'b': AWS Error INVALID_ACCESS_KEY_ID during "
+            "CreateMultipartUpload operation: The key AKIA-KEY doesn't exist (Request ID: 21)",
+            "INVALID_ACCESS_KEY_ID at CreateMultipartUpload",
+        ),
+        (
+            "When reading information for key 'x' in bucket 'b': AWS Error UNKNOWN (HTTP status 503) during HeadObject "
+            "operation: No response body.",
+            "UNKNOWN (HTTP status 503) at HeadObject",
+        ),
+        (
+            "When listing objects under key 'x': AWS Error NETWORK_CONNECTION during ListObjectsV2 operation: "
+            "curlCode: 7, Could not connect to server; Details: Failed to connect to h port 80",
+            "Could not connect to server at ListObjectsV2",
+        ),
+    ],
+)
+def test_of_what_a_store_has_done_to_arrow_only_code_and_action_are_shown(said, reason):
+    found = storage_failure("s3://bucket/lake", OSError(said))
+    assert isinstance(found, LakeUnavailableError)
+    assert f"fails ({reason}). What is loaded" in str(found)
+
+
 def test_a_slash_at_the_end_of_the_address_makes_no_difference(tmp_path):
     assert Lake(tmp_path.as_uri() + "/").table_uri("runs") == f"{tmp_path.as_uri()}/runs"
     assert Path(Lake(tmp_path.as_uri() + "/").delta_address("runs")[0]) == tmp_path / "runs"

@@ -4,7 +4,9 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from deltalake.exceptions import CommitFailedError
 
+from locus_stem.tables import commit
 from locus_stem.tables.runs import add_run, record_runs
 
 KEY = {"dag_id": "d", "run_id": "r", "task_id": "extract", "map_index": 3, "try_number": 1}
@@ -44,6 +46,25 @@ def test_turns_of_one_try_add_up(bench):
     assert (first["requests"], first["api_seconds"], second["requests"]) == (4.0, 1.0, 1.0)
     assert (first["started"], first["ended"]) == (at(5), at(9))
     assert json.loads(first["answered_by_status"]) == {"200": 3, "500": 1}
+
+
+def test_a_turn_counts_once_where_the_answer_to_its_commit_is_lost(bench, monkeypatch):
+    """As a store does that has put the commit's file and doesn't get to say so: its client puts it again."""
+    turn = {**KEY, "started": at(5), "ended": at(6), "requests": 2}
+    add_run(bench.lake, turn)
+    commits = []
+    merge = commit.merge
+
+    def lost(*arguments, **named):
+        merge(*arguments, **named)
+        commits.append(1)
+        if len(commits) == 1:
+            raise CommitFailedError("version 3 exists already")
+
+    monkeypatch.setattr(commit, "merge", lost)
+    add_run(bench.lake, {**turn, "ended": at(9)})
+    assert [row["requests"] for row in bench.lake.read("runs").to_pylist()] == [4.0]
+    assert commits == [1]
 
 
 @pytest.mark.parametrize("row", [{**KEY, "rows": 1}, {**KEY, "run_id": None}, {"dag_id": "d"}])
