@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import contextmanager
 from datetime import timedelta
 
 import psutil
@@ -33,18 +32,6 @@ def in_the_middle(killed):
     return run, killed.running_task(run, "extract")
 
 
-@contextmanager
-def orphans_of(part):
-    """A part's command dies alone; what it had started is ended at last."""
-    started = part.members()
-    os.kill(part.pid, signal.SIGKILL)
-    try:
-        yield
-    finally:
-        for pid in filter(lives, started):
-            os.kill(pid, signal.SIGKILL)
-
-
 def test_a_task_whose_worker_is_killed_ends_with_it_and_is_tried_again(killed):
     run, task = in_the_middle(killed)
     worker = psutil.Process(task["pid"]).ppid()
@@ -67,15 +54,19 @@ def test_a_scheduler_that_is_killed_with_all_its_tasks_is_made_good(killed):
     assert run.tries == 2
 
 
-def test_a_scheduler_that_is_killed_alone_is_made_good(killed):
-    """Its tasks live on until Airflow tells them that the next scheduler's tries have taken their places."""
+def test_a_scheduler_that_is_killed_before_its_tasks_is_made_good(killed):
+    """Its tasks go on beside the next one; then they are ended, too, since they hold what it had locked."""
     run, task = in_the_middle(killed)
-    with orphans_of(killed.airflow.parts["scheduler"]):
-        now_dies(run)
-        time.sleep(1)
-        assert lives(task["pid"])
-        killed.airflow.start("scheduler")
-        killed.end(run, "scheduler alone", "in the middle of extract")
+    scheduler = killed.airflow.parts["scheduler"]
+    started = scheduler.members()
+    os.kill(scheduler.pid, signal.SIGKILL)
+    time.sleep(1)
+    assert lives(task["pid"])
+    killed.airflow.start("scheduler")
+    for pid in filter(lives, started):
+        os.kill(pid, signal.SIGKILL)
+    now_dies(run, "extract")
+    killed.end(run, "scheduler, then its tasks", "in the middle of extract")
 
 
 def test_an_api_server_that_is_killed_is_made_good(killed):
