@@ -28,7 +28,7 @@ help:
 	@echo "make test-kills       SIGKILL of every task and part of an Airflow, outages, a full lake (about half an hour)"
 	@echo "make test-concurrent  a year's backfill and all else at once (about 20 minutes)"
 	@echo "make test-models      EXAMPLES=50 times as many and always other examples of every property (about an hour)"
-	@echo "make test-untrusted   every hostile answer at every place, and the parsers fuzzed (hours)"
+	@echo "make test-untrusted   every hostile answer at every place, and the parsers fuzzed (about 40 minutes)"
 	@echo "make test-matrix      those of make test on every supported Python and Airflow (an hour or two)"
 	@echo "make lint             ruff, mypy, and the linters of docker/"
 	@echo "make docs             the documentation, into build/docs"

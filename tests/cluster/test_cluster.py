@@ -47,10 +47,32 @@ def exact(*found):
     assert all(one.rows > 0 for one in found)
 
 
+def wait_for_requests(cluster, number):
+    deadline = time.monotonic() + 600
+    while len(cluster.asked()) < number:
+        assert time.monotonic() < deadline, cluster.airflow.log_tail()
+        time.sleep(0.2)
+
+
+def extracting(airflow, run):
+    """Wait for a batch that is extracted; give its task instance."""
+    deadline = time.monotonic() + 60
+    while True:
+        for task in airflow.tasks(BACKFILL, run["dag_run_id"]):
+            if (task["task_id"], task["state"]) == ("extract", "running"):
+                return task
+        assert time.monotonic() < deadline, airflow.log_tail()
+        time.sleep(0.2)
+
+
 @dataclass
 class Killed:
-    """The daily backfill, whose worker died in the middle of the extraction, and the run of Stem beside it."""
+    """The daily backfill, whose worker died in the middle of the extraction, and the run of Stem beside it.
 
+    :param alone: requests that were sent while no scheduler lived, before that.
+    """
+
+    alone: int
     run: dict
     stem: dict
     task: dict
@@ -64,19 +86,24 @@ def killed(cluster):
     airflow = cluster.airflow
     keep_clear_of_noon(timedelta(minutes=15))  # a second run of each would load one more day
     run, stem = scheduled(airflow, BACKFILL), scheduled(airflow, STEM)
-    deadline = time.monotonic() + 600
-    while True:
-        assert time.monotonic() < deadline, airflow.log_tail()
-        tasks = airflow.tasks(BACKFILL, run["dag_run_id"])
-        running = [task for task in tasks if task["task_id"] == "extract" and task["state"] == "running"]
-        if running and len(cluster.asked()) >= cluster.fleet.sites // 2:
-            break
-        time.sleep(0.2)
-    worker = airflow.part_with(running[0])
+    wait_for_requests(cluster, cluster.fleet.sites // 8)
+    airflow.kill("scheduler")
+    asked = len(cluster.asked())
+    time.sleep(3)
+    alone = len(cluster.asked()) - asked
+    airflow.start("scheduler")
+    wait_for_requests(cluster, cluster.fleet.sites // 2)
+    task = extracting(airflow, run)
+    worker = airflow.part_with(task)
     airflow.kill(worker)
-    killed = Killed(run, stem, running[0], worker, cluster.asked(), cluster.last())
+    killed = Killed(alone, run, stem, task, worker, cluster.asked(), cluster.last())
     cluster.remember()
     return killed
+
+
+def test_tasks_go_on_while_no_scheduler_lives(killed):
+    assert killed.alone > 5
+    assert killed.task["try_number"] == 1
 
 
 def test_the_backfill_goes_on_on_the_other_worker_and_is_exact(cluster, killed):

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from locus_stem.demo.airflow_process import free_port, inherited
 from support.processes import Process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 #: Debian keeps the server's programs beside the path.
 DEBIAN = Path("/usr/lib/postgresql")
@@ -57,6 +57,17 @@ class Postgres:
     def url(self, scheme: str = "postgresql+psycopg2") -> str:
         """Give the database's address as SQLAlchemy takes it."""
         return f"{scheme}://{self.user}:{quote(self.password, safe='')}@127.0.0.1:{self.port}/{self.database}"
+
+    def busy(self, ports: Sequence[int]) -> int:
+        """Count the connections from these ports that work, or are within a transaction."""
+        import psycopg2
+
+        with closing(psycopg2.connect(self.url("postgresql"))) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE client_port = ANY(%s) AND state <> 'idle'",
+                (ports,),
+            )
+            return int(cursor.fetchone()[0])
 
     def make(self) -> None:
         """Make the data folder, start, and make the database."""

@@ -100,7 +100,7 @@ def _id(component: Mapping[str, Any]) -> int:
     """
     given = component.get("id")
     if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-        raise MalformedAnswerError(f"a component is listed with the id {shown(given)!r}")
+        raise MalformedAnswerError(f"a component is listed with the id {described(given)}")
     return given
 
 

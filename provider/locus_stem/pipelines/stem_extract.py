@@ -14,7 +14,7 @@ from locus_stem.api.stem import STREAM_TYPES, StemEndpoints
 from locus_stem.pipelines.rows import FAR_ELSE, UnfitAnswerError, number
 from locus_stem.planning.stem import reach
 from locus_stem.planning.timestamps import parse_instant
-from locus_stem.tables.asked import micros
+from locus_stem.tables.asked import instant_of, micros
 from locus_stem.tables.schemas import INSTANT
 from locus_stem.tables.streams import LEAD, VALUE
 
@@ -90,8 +90,8 @@ class Streams:
                 lead = ended - _instant(row, "start_datetime")
                 if not first - far <= ended <= last + far or not 0 <= lead <= 2 * step:
                     raise UnfitAnswerError(
-                        f"a data row from {described(row['start_datetime'])} to {described(row['end_datetime'])} is no "
-                        "interval of what was asked for"
+                        f"a data row from {instant_of(ended - lead)} to {instant_of(ended)} is no interval of what was "
+                        "asked for"
                     )
                 if ended % step:
                     off_grid += 1

@@ -11,7 +11,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from locus_stem.api.granularity import is_below_daily
-from locus_stem.api.shown import shown
+from locus_stem.api.shown import described
 from locus_stem.planning.zones import first_instant
 
 __all__ = ["interval_start_from_answer", "month_from_answer", "parse_instant"]
@@ -65,8 +65,8 @@ def _parse(text: str) -> datetime:
         stamp = datetime.fromisoformat(text)
     except (TypeError, ValueError):
         raise ValueError(
-            f"ts {shown(text)!r} is not an ISO 8601 timestamp such as 2014-04-01T12:00:00-07:00"
+            f"ts {described(text)} is not an ISO 8601 timestamp such as 2014-04-01T12:00:00-07:00"
         ) from None
     if not FIRST_YEAR <= stamp.year <= LAST_YEAR:
-        raise ValueError(f"ts {text!r} is outside the years {FIRST_YEAR} to {LAST_YEAR}")
+        raise ValueError(f"ts {described(text)} is outside the years {FIRST_YEAR} to {LAST_YEAR}")
     return stamp

@@ -326,7 +326,10 @@ def _with_ids(ids: Iterable[int]) -> list[Filter]:
 
 
 def _id(value: Any) -> int:
-    found = converted(value, pa.int64())
+    try:
+        found = converted(value, pa.int64())
+    except (ValueError, OverflowError):
+        found = None
     if found is None or not 0 < found < 10**18:
         raise ValueError("it has no usable id")
     return int(found)

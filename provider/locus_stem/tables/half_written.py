@@ -27,12 +27,12 @@ def remove_half_written(lake: Lake, before: datetime) -> dict[str, int]:
 
     In object stores there are none but probes: what was not uploaded to its end doesn't become an object.
     """
-    filesystem, base = lake.filesystem()
     removed = {}
-    for info in _unfinished(filesystem, base):
-        if info.mtime is not None and info.mtime < before:
-            filesystem.delete_file(info.path)
-            removed[info.path.removeprefix(f"{base}/")] = info.size or 0
+    with lake.files() as (filesystem, base):
+        for info in _unfinished(filesystem, base):
+            if info.mtime is not None and info.mtime < before:
+                filesystem.delete_file(info.path)
+                removed[info.path.removeprefix(f"{base}/")] = info.size or 0
     return removed
 
 

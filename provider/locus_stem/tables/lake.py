@@ -81,7 +81,7 @@ class Lake:
 
     @contextmanager
     def files(self) -> Iterator[tuple[pyarrow.fs.FileSystem, str]]:
-        """Do as ``filesystem``; what fails in here says which lake it is of.
+        """Do as ``filesystem``; what fails in here, on disk or in S3, says which lake it is of.
 
         :raises LakeError: it is closed to this machine
         :raises LakeUnavailableError: it is full, can't be reached, or fails

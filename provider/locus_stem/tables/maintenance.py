@@ -23,6 +23,7 @@ from deltalake.exceptions import CommitFailedError
 
 from locus_stem.tables.commit import ROW_GROUP_ROWS
 from locus_stem.tables.schemas import SPECS
+from locus_stem.tables.storage_failures import storage_failures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,11 +74,11 @@ class Maintained:
 
 def tables_of(lake: Lake) -> list[str]:
     """Return the lake's tables that exist: the known ones, and hidden ones, whose names begin with an underscore."""
-    filesystem, base = lake.filesystem()
-    found = filesystem.get_file_info(pyarrow.fs.FileSelector(base, allow_not_found=True))
-    names = [info.base_name for info in found if info.type == pyarrow.fs.FileType.Directory]
-    ours = [name for name in sorted(names) if name in SPECS or name.startswith("_")]
-    return [name for name in ours if DeltaTable.is_deltatable(*lake.delta_address(name))]
+    with lake.files() as (filesystem, base):
+        found = filesystem.get_file_info(pyarrow.fs.FileSelector(base, allow_not_found=True))
+        names = [info.base_name for info in found if info.type == pyarrow.fs.FileType.Directory]
+        ours = [name for name in sorted(names) if name in SPECS or name.startswith("_")]
+        return [name for name in ours if DeltaTable.is_deltatable(*lake.delta_address(name))]
 
 
 def maintain(lake: Lake, name: str, retention_days: int, deadline: float) -> Maintained:
@@ -86,14 +87,17 @@ def maintain(lake: Lake, name: str, retention_days: int, deadline: float) -> Mai
     :param retention_days: versions, change data and deleted rows' files of so many days are kept
     :param deadline: on ``time.monotonic()``; no partition's compaction begins after it
     :raises deltalake.exceptions.DeltaError: the table can't be read or written
+    :raises locus_stem.tables.lake.LakeError: the lake is closed to this machine
+    :raises locus_stem.tables.lake.LakeUnavailableError: it is full, or fails
     """
-    _keep_for(lake, name, retention_days)
-    table = _opened(lake, name)
-    before, first = len(table.file_uris()), _log(lake, name)[0]
-    left = _compact(lake, name, table, deadline)
-    vacuumed = _patiently(lambda: _vacuum(lake, name, _opened(lake, name)))
-    _expire_log(lake, name)
-    table, versions = _opened(lake, name), _log(lake, name)
+    with storage_failures(lake.uri):
+        _keep_for(lake, name, retention_days)
+        table = _opened(lake, name)
+        before, first = len(table.file_uris()), _log(lake, name)[0]
+        left = _compact(lake, name, table, deadline)
+        vacuumed = _patiently(lambda: _vacuum(lake, name, _opened(lake, name)))
+        _expire_log(lake, name)
+        table, versions = _opened(lake, name), _log(lake, name)
     return Maintained((before, len(table.file_uris())), vacuumed, versions, versions[0] - first, left)
 
 

@@ -48,10 +48,10 @@ def record_runs(lake: Lake, rows: Sequence[Mapping[str, Any]]) -> LoadCounts:
 def add_run(lake: Lake, row: Mapping[str, Any]) -> LoadCounts:
     """Add one turn of a try to its row: numbers are summed, the time runs from first to last.
 
-    A turn that the row holds already, since it ended no earlier, is not added again: where the answer to a commit is
-    lost, the commit looks like one that another writer was faster with.
+    The turn that the row ends with is not added again: where the answer to a commit is lost, the commit looks like one
+    that another writer was faster with.
 
-    :param row: as for ``record_runs``; a try's turns come in their order, one at a time
+    :param row: as for ``record_runs``
     :raises ValueError: as ``record_runs``
     """
     among = _runs_of([_checked(row)])
@@ -59,8 +59,8 @@ def add_run(lake: Lake, row: Mapping[str, Any]) -> LoadCounts:
     def work(table: DeltaTable) -> LoadCounts:
         stored = pa.Table.from_batches(*lake.batches(table, list(SPEC.columns), among)).to_pylist()
         before = [old for old in stored if all(old[name] == row[name] for name in SPEC.key)]
-        if before and _holds(before[0], row):
-            return LoadCounts()
+        if before and row.get("ended") is not None and before[0]["ended"] == row["ended"]:
+            return LoadCounts(unchanged=1)
         whole = _sum(before[0], row) if before else row
         return upsert_into(lake, table, TABLE, _table([whole]), among=among)
 
@@ -81,11 +81,6 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 def _runs_of(rows: Sequence[Mapping[str, Any]]) -> list[Filter]:
     return [("run_id", "in", sorted({str(row["run_id"]) for row in rows}))]
-
-
-def _holds(before: Mapping[str, Any], turn: Mapping[str, Any]) -> bool:
-    ended, latest = turn.get("ended"), before["ended"]
-    return ended is not None and latest is not None and ended <= latest
 
 
 def _sum(before: Mapping[str, Any], turn: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,8 +41,10 @@ STORE = re.compile("Generic (S3|GCS|MicrosoftAzure) error")
 STATUS = re.compile(r"\b[1-5]\d\d( [A-Z][A-Za-z]*)+")
 #: What Arrow says of S3 before an answer's own words: a code, the action, and of no answer the cause.
 S3_ERROR = re.compile(
-    r"AWS Error (\w+(?: \(HTTP status \d+\))?) during (\w+)(?: operation: curlCode: \d+, ([^;]+))?"
+    r"AWS Error (\w+(?: \(HTTP status \d+\))?|\[code \d+\]) during (\w+)(?: operation: curlCode: \d+, ([^;]+))?"
 )
+#: What it says where some of the objects that were to be deleted are refused; their keys and reasons follow.
+UNDELETED = re.compile(r"Got the following \d+ errors when deleting objects in S3 bucket")
 
 
 def storage_failure(uri: str, error: BaseException) -> LakeError | LakeUnavailableError | None:
@@ -70,7 +72,7 @@ def storage_failure(uri: str, error: BaseException) -> LakeError | LakeUnavailab
             "task's next try, or the task when it is cleared, goes on where it stopped"
         )
     # of a commit that failed another writer may be the cause, which the store says too
-    of_a_store = STORE.search(str(error)) or S3_ERROR.search(str(error))
+    of_a_store = any(one.search(str(error)) for one in (STORE, S3_ERROR, UNDELETED))
     if of_a_store and not isinstance(error, CommitFailedError):
         return LakeUnavailableError(
             f"lake {uri}: the store can't be reached, or fails ({_reason(error)}). What is loaded and staged stays as "
@@ -101,6 +103,8 @@ def _reason(error: BaseException) -> str:
     if arrows := S3_ERROR.search(said):
         code, action, cause = arrows.groups()
         return f"{cause or code} at {action}"
+    if UNDELETED.search(said):
+        return "objects can't be deleted"
     status = STATUS.search(said)
     if status is not None:
         return status[0]

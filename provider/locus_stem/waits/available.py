@@ -72,8 +72,9 @@ def _granularities(answer: Answer) -> dict[str, list[str]]:
     for base in answer.payload:
         aggregations = base.get("aggregations") or []  # it can be absent
         granularities = base.get("granularities") or []
-        if not isinstance(aggregations, list) or not isinstance(granularities, list):
-            raise unreadable(answer, "a base field", base)
+        for name, listed in (("aggregations", aggregations), ("granularities", granularities)):
+            if not isinstance(listed, list):
+                raise unreadable(answer, f"a base field's {name}", listed)
         for aggregation in aggregations:
             if not isinstance(aggregation, dict):
                 raise unreadable(answer, "an aggregation", aggregation)

@@ -163,6 +163,30 @@ def test_a_store_that_fails_after_the_lakes_check_is_named_and_its_refusals_are_
     assert "goes on where it stopped" in str(caught.value)
 
 
+def test_a_store_that_refuses_deletions_alone_is_named(store, bucket, environment, monkeypatch):
+    """What was staged then stays as it is."""
+    allowed = {
+        "Effect": "Allow",
+        "Action": ["s3:ListBucket", "s3:GetObject", "s3:PutObject"],
+        "Resource": "*",
+    }
+    keys = store.user(bucket, allowed)
+    staging = Staging(Lake(f"s3://{bucket}/lake"), "plan")
+    staging.write_json("plan.json", {})
+    staging.batch(0).commit_part(ROWS, {})
+    for name, value in keys.items():
+        monkeypatch.setenv(name.upper(), value)
+    limited = Staging(Lake(f"s3://{bucket}/lake"), "plan")
+    store.enforce(True)
+    try:
+        with pytest.raises(LakeUnavailableError, match="goes on where it stopped") as caught:
+            limited.remove()
+    finally:
+        store.enforce(False)
+    assert keys["aws_access_key_id"] not in str(caught.value)
+    assert len(staging.batch(0).manifests()) == 1
+
+
 def test_a_batch_without_a_plan_is_said_to_be_unseen(store, bucket, environment):
     staging = Staging(Lake(f"s3://{bucket}/lake"), "plan")
     with pytest.raises(StagingError, match="shared storage"):

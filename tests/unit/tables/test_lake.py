@@ -181,6 +181,14 @@ def test_of_what_a_store_has_done_only_what_no_answer_writes_is_shown(said, reas
             "curlCode: 7, Could not connect to server; Details: Failed to connect to h port 80",
             "Could not connect to server at ListObjectsV2",
         ),
+        (
+            "When deleting: AWS Error [code 99] during PutObject operation: key",
+            "[code 99] at PutObject",
+        ),
+        (
+            "Got the following 2 errors when deleting objects in S3 bucket 'b':\n- key 'x': AKIA may not",
+            "objects can't be deleted",
+        ),
     ],
 )
 def test_of_what_a_store_has_done_to_arrow_only_code_and_action_are_shown(said, reason):

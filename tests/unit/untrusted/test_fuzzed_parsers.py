@@ -222,7 +222,9 @@ def check_message(error):
     text = str(error)
     assert text.isprintable()
     assert len(text) < 1000
-    assert "s3cret" not in text
+    while error is not None:  # a traceback shows its causes, too
+        assert "s3cret" not in str(error)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 @fuzzed
