@@ -179,11 +179,25 @@ wait_for_broker() { wait_for "the broker" "${AIRFLOW__CELERY__BROKER_URL}"; }
 
 # --- the first start, and every later one ----------------------------------------------------------------------------
 
+# The trial's connections with a lake that is none of the trial's: the environment of the command wins over trial.env.
+refuse_the_trial_elsewhere() {
+    [[ "${CONNECTIONS_FILE:-}" == */sandbox-connections.json ]] || return 0
+    case "${AIRFLOW__LOCUS_STEM__LAKE_URI:-}" in
+    "" | file://*) return 0 ;;
+    *) ;;
+    esac
+    [[ "${AWS_ENDPOINT_URL:-}" == http://s3:5000 ]] ||
+        refuse "the sandbox's rows would go into ${AIRFLOW__LOCUS_STEM__LAKE_URI}: unset LAKE_URI and AWS_ENDPOINT_URL"
+}
+
 initialise() {
     local folder
     folder="$(mktemp -d)"
     # shellcheck disable=SC2064 # the folder of now
     trap "rm -rf '${folder}'" EXIT
+    refuse_the_trial_elsewhere
+    [[ -r "${AIRFLOW_HOME}/dags" && -x "${AIRFLOW_HOME}/dags" ]] ||
+        refuse "the folder of DAGs, ${AIRFLOW_HOME}/dags: user $(id -u) may not list and enter it"
     airflow db migrate
     if [[ "${AIRFLOW__CORE__AUTH_MANAGER:-}" == *.FabAuthManager ]]; then
         need ADMIN_PASSWORD
@@ -201,6 +215,8 @@ given, there = (json.load(open(path)) for path in sys.argv[1:3])
 json.dump({name: pool for name, pool in given.items() if name not in there}, open(sys.argv[3], "w"))' \
             "${POOLS_FILE}" "${folder}/there.json" "${folder}/missing.json"
         airflow pools import "${folder}/missing.json"
+    else
+        say "no file ${POOLS_FILE}: make the pools in the UI, else no task of the package's DAGs can run"
     fi
     if [[ -f "${CONNECTIONS_FILE:=${SECRETS}/init/connections.json}" ]]; then
         airflow connections import --overwrite "${CONNECTIONS_FILE}"
@@ -211,12 +227,12 @@ json.dump({name: pool for name, pool in given.items() if name not in there}, ope
 
 # --- health ----------------------------------------------------------------------------------------------------------
 
-answers() { curl --fail --silent --show-error --max-time 10 --output /dev/null "$1"; }
+answers() { curl --noproxy '*' --fail --silent --show-error --max-time 10 --output /dev/null "$1"; }
 
 # Whether the API server has heard a part's heartbeat of late.
 beats() {
     address_api_server
-    curl --fail --silent --show-error --max-time 10 "${API_SERVER}/api/v2/monitor/health" |
+    curl --noproxy '*' --fail --silent --show-error --max-time 10 "${API_SERVER}/api/v2/monitor/health" |
         python -c 'import json, sys; sys.exit(json.load(sys.stdin)[sys.argv[1]]["status"] != "healthy")' "$1"
 }
 

@@ -137,7 +137,7 @@ class Topology:
     def airflow(self, password: str) -> AirflowParts:
         """Give the parts of Airflow, each worker one of the replicas."""
         parts = {name: self._process(name, name) for name in ROLES}
-        for number in range(1, self.services["worker"]["deploy"]["replicas"] + 1):
+        for number in range(1, int(self.services["worker"]["deploy"]["replicas"]) + 1):
             parts[f"worker-{number}"] = self._process("worker", f"worker-{number}")
         return AirflowParts(parts, f"http://127.0.0.1:{self.port}", "admin", password)
 

@@ -26,7 +26,7 @@ def test_it_has_every_part_and_two_workers():
         "secrets",
         "init",
     }
-    assert SERVICES["worker"]["deploy"]["replicas"] == 2
+    assert SERVICES["worker"]["deploy"]["replicas"] == "2"
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
@@ -160,10 +160,24 @@ def test_headers_of_a_proxy_reach_the_api_server_alone_and_only_where_it_is_name
     assert "FORWARDED_ALLOW_IPS" not in compose.environment(SERVICES["api-server"], {})
 
 
+@pytest.mark.parametrize(
+    "name", ["api-server", "scheduler", "dag-processor", "triggerer", "worker", "init", "bucket"]
+)
+def test_no_proxy_is_asked_for_what_the_file_holds(name):
+    ours = {
+        "127.0.0.1",
+        *(one for one in ("api-server", "postgres", "redis", "sandbox", "s3") if one in SERVICES),
+    }
+    for given, more in (({}, "localhost"), ({"NO_PROXY": ".example.com,10.0.0.0/8"}, ".example.com")):
+        found = compose.environment(compose.services(given)[name], given)
+        assert {*ours, more} <= set(found["NO_PROXY"].split(","))
+        assert found["no_proxy"] == found["NO_PROXY"]
+
+
 def test_no_more_tasks_are_sent_than_the_workers_have_processes():
     worker = SERVICES["worker"]
     variables = compose.environment(worker, {})
-    processes = worker["deploy"]["replicas"] * int(variables["AIRFLOW__CELERY__WORKER_CONCURRENCY"])
+    processes = int(worker["deploy"]["replicas"]) * int(variables["AIRFLOW__CELERY__WORKER_CONCURRENCY"])
     assert int(variables["AIRFLOW__CORE__PARALLELISM"]) == processes
 
 

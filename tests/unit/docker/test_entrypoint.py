@@ -8,6 +8,8 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,17 @@ with open({calls!r}, "a") as calls:
 if sys.argv[1:3] == ["pools", "export"]:
     open(sys.argv[3], "w").write(open({pools!r}).read())
 """
+
+
+class Fine(BaseHTTPRequestHandler):
+    timeout = 10
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
 
 
 class Container:
@@ -391,3 +404,51 @@ def test_a_word_is_needed(container):
     done = container.run()
     assert done.returncode == REFUSED
     assert "which part?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("lake", "endpoint", "status"),
+    [
+        ("s3://lake/tables", "http://s3:5000", 0),
+        ("file:///opt/airflow/lake", "", 0),
+        ("s3://ours/lake", "https://s3.example.com", REFUSED),
+        ("s3://ours/lake", "", REFUSED),
+        ("gs://ours/lake", "", REFUSED),
+    ],
+)
+def test_the_sandbox_s_rows_get_into_no_lake_but_the_trial_s(container, variables, lake, endpoint, status):
+    """What a shell has exported wins over trial.env."""
+    file = container.folder / "sandbox-connections.json"
+    file.write_text("{}")
+    given = {
+        "CONNECTIONS_FILE": str(file),
+        "AIRFLOW__LOCUS_STEM__LAKE_URI": lake,
+        "AWS_ENDPOINT_URL": endpoint,
+    }
+    done = container.run("init", **{**variables, **given})
+    assert done.returncode == status, done.stderr
+    if status:
+        assert f"the sandbox's rows would go into {lake}" in done.stderr
+        assert container.called() == []
+
+
+def test_a_folder_of_dags_that_is_closed_is_refused_and_pools_that_lack_are_told_of(container, variables):
+    assert "make the pools in the UI" in container.run("init", **variables).stderr
+    (container.folder / "dags").chmod(0o700)
+    os.chown(container.folder / "dags", 1, 1)
+    before = len(container.called())
+    container.environment |= variables
+    done = container.run_without_rights("init")
+    assert done.returncode == REFUSED
+    assert "the folder of DAGs" in done.stderr
+    assert len(container.called()) == before
+
+
+def test_health_is_asked_for_directly_whatever_proxy_is_given(container):
+    with HTTPServer(("127.0.0.1", 0), Fine) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        nowhere = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy"), "http://127.0.0.1:9")
+        done = container.run("healthy", "sandbox", SANDBOX_PORT=str(server.server_port), **nowhere)
+        thread.join(10)
+    assert done.returncode == 0, done.stderr
