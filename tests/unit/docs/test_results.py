@@ -95,3 +95,18 @@ def test_every_kill_has_its_line():
     assert len(held["rows"]) == len(tests) > 20
     tables = held["columns"].index("tables")
     assert {row[tables] for row in held["rows"]} == {"exact"}
+
+
+def test_runs_at_once_have_kept_to_the_limit_and_the_alert_sync_came_in_time():
+    figures = dict(json.loads((FOLDER / "concurrent.json").read_text())["rows"])
+    waits = [seconds for figure, seconds in figures.items() if figure.startswith("alert sync ")]
+    assert len(waits) == 3
+    assert max(waits) < 180
+    assert figures["most in flight"] == 1
+    assert figures["of them 429"] == figures["values that differ from the API's"] == 0
+
+
+def test_untrusted_answers_took_less_memory_than_they_may():
+    held = json.loads((FOLDER / "untrusted.json").read_text())
+    most = held["columns"].index(next(name for name in held["columns"] if "MB" in name))
+    assert max(row[most] for row in held["rows"]) < 600
