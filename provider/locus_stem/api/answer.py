@@ -184,7 +184,7 @@ class Reader:
         except OversizedAnswerError:
             return ""
         except MalformedAnswerError:
-            text = raw.body[:4096].decode("utf-8", "replace").strip()
+            text = _plain(raw.body[:4096]).strip()
             is_plain = raw.headers.get("content-type", "").startswith("text/plain")
             return text if is_plain else None
 
@@ -236,8 +236,8 @@ class Reader:
 
     def _shown(self, text: str, length: int = MESSAGE_LENGTH) -> str:
         """Write what the server sent as an error may show it."""
-        # scrubbed before it is shortened: half a secret would no longer be found
-        return shown(self.scrub(text), length)
+        # Scrubbed before it is shortened, since half a secret would no longer be found, and again as one line.
+        return shown(self.scrub(" ".join(self.scrub(text).split())), length)
 
     def _status_error(
         self,
@@ -260,7 +260,7 @@ class Reader:
             case _ if status >= 500:
                 return ServerError(problem, path=path, status=status, retry_after=retry_after)
             case _ if 300 <= status < 400:
-                where = self._shown(_host(headers.get("location", "")))
+                where = self._shown(_host(self.scrub(headers.get("location", ""))))
                 to = f" to {where}" if where else ""
                 return RedirectedError(f"{problem}: redirected{to}", path=path, status=status)
             case _ if status < 400:
@@ -270,6 +270,14 @@ class Reader:
             return meant
         kinds: dict[int, type[RefusedError]] = {403: PermissionDeniedError, 404: NotFoundError}
         return kinds.get(status, BadRequestError)(problem, path=path, status=status)
+
+
+def _plain(body: bytes) -> str:
+    """Read a text that may be cut off: as UTF-8, else as Latin-1."""
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        return body[: error.start].decode() if error.start > len(body) - 4 else body.decode("latin-1")
 
 
 def _host(location: str) -> str:

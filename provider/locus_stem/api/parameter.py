@@ -87,6 +87,12 @@ class Param:
         return ValueError(f"{self.argument}: {value!r} is refused; allowed: {self.allowed}")
 
 
+def numeric_id(value: object) -> int | None:
+    """Return an id that an answer or a user names, None of what can't be one."""
+    text = "" if isinstance(value, bool) else str(value)
+    return int(text) or None if _NUMBER.fullmatch(text) else None
+
+
 def is_short_name(value: object) -> bool:
     """Whether a text can be a field's short name: it is asked for among others, and names a column."""
     return isinstance(value, str) and value.isprintable() and _SHORT_NAME.fullmatch(value) is not None

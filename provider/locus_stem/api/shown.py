@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -11,8 +12,8 @@ __all__ = ["described", "shown"]
 LENGTH = 100
 #: Characters that are looked at: the rest of a huge text is not even copied.
 _LOOKED_AT = 10_000
-#: What a time looks like, be it one that nobody can read.
-_TIME = re.compile(r"(?=\d{4}-)[-+0-9 .:TZ]{1,40}", re.ASCII)
+#: What a time looks like, be it one that no calendar has.
+_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[-+]\d\d:?\d\d)?)?", re.ASCII)
 
 
 def shown(value: Any, length: int = LENGTH) -> str:
@@ -27,13 +28,15 @@ def shown(value: Any, length: int = LENGTH) -> str:
 
 
 def described(value: Any) -> str:
-    """Say what stands where a time or a number was due: itself where it may be one, else only of what kind it is.
+    """Say what stands where something else was due: itself where it may be a time, else only of what kind it is.
 
     For messages that are made far from where secrets are known: a server may give back any text that it was sent.
     """
     if isinstance(value, str):
         return repr(value) if _TIME.fullmatch(value) else f"text of {len(value)} character(s)"
-    return "nothing" if value is None else shown(value, 40)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value) if isinstance(value, float) and not math.isfinite(value) else "a number"
+    return "nothing" if value is None else _written(value)
 
 
 def _written(value: Any) -> str:

@@ -85,7 +85,10 @@ def _of(secret: str) -> Iterator[str]:
     yield from (named, html.escape(secret, quote=False), named.replace("&#x27;", "&apos;"))
     numbered = named.replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
     yield from (numbered, numbered.replace("+", "&#43;"))
-    yield from (repr(secret)[1:-1], repr(sent)[2:-1], sent.decode("latin-1"))
+    yield from (repr(secret)[1:-1], ascii(secret)[1:-1], repr(sent)[2:-1], sent.decode("latin-1"))
+    if not secret.isascii():  # as Latin-1, which Python shows as bytes, or another reader garbles
+        yield repr(secret.encode("latin-1", "replace"))[2:-1]
+        yield from unmistakable(re.sub(r"[^\x00-\x7f]", other, secret) for other in ("", "?", "\ufffd"))
 
 
 def _without_beginnings(text: str, spelled: tuple[str, ...]) -> str:

@@ -27,7 +27,14 @@ __all__ = ["mask", "mask_async", "secrets_of"]
 #: They log what a server answered as Python shows it, at DEBUG: their first word stays, the event.
 WORDY = tuple(f"httpcore.{name}" for name in ("connection", "http11", "http2", "proxy", "socks"))
 #: They log addresses and a server's reason.
-TELLING = ("httpx", "urllib3.connectionpool", "urllib3.util.retry")
+TELLING = (
+    "httpx",
+    "urllib3.connection",
+    "urllib3.connectionpool",
+    "urllib3.poolmanager",
+    "urllib3.response",
+    "urllib3.util.retry",
+)
 #: Shorter ones would be found in every word; Airflow masks none of them either.
 SHORTEST = 5
 

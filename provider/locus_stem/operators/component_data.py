@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import TaskGroup
+from airflow.providers.common.compat.sdk import AirflowSkipException, TaskGroup
 
 from locus_stem import pools
+from locus_stem.api.parameter import numeric_id
 from locus_stem.hooks.locus import LocusHook
 from locus_stem.operators.endpoint import (
     LocusEndpointOperator,
@@ -48,9 +49,9 @@ class _ComponentOperator(VendorOperator):
         name, value = chosen[0]
         if name == "component_node_id":
             return name, str(value)
-        if isinstance(value, bool) or not str(value).isdecimal():
+        if (number := numeric_id(value)) is None:
             raise ValueError(f"{name}: {value!r} is refused; allowed: a whole number above 0")
-        return name, int(value)
+        return name, number
 
     def _component(self, client: LocusClient, name: str, value: Any) -> int:
         from locus_stem.pipelines.component_data import component_of_node
@@ -226,4 +227,6 @@ def locus_hierarchy_data(
 
 
 def _id_of(listed: dict[str, Any]) -> Any:
-    return listed["id"]
+    if (site_id := numeric_id(listed.get("id"))) is None:
+        raise AirflowSkipException("the API lists a site without a usable id; it is left out")
+    return site_id

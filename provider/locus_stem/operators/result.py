@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import (
     ObjectStoragePath,
 )
 
-from locus_stem.xcom import json_bytes
+from locus_stem.xcom import json_bytes, storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -41,6 +41,7 @@ def hand_over(
     if path:
         objects = [answer] if hasattr(answer, "keys") else answer
         return {"path": address_of(path), "lines": write_lines(path, objects)}
+    answer = storable(answer if isinstance(answer, list | dict) else [*answer])
     size = json_bytes(answer)
     if size > max_xcom_bytes:
         raise AirflowFailException(
@@ -93,7 +94,7 @@ def write_lines(path: str | ObjectStoragePath, objects: Sequence[Mapping[str, An
 
     :return: the number of lines.
     """
-    lines = [json.dumps(item, ensure_ascii=False) for item in objects]
+    lines = [json.dumps(storable(item), ensure_ascii=False) for item in objects]
     content = "".join(f"{line}\n" for line in lines).encode()
     with store_errors(path, "written"):
         _put(ObjectStoragePath(path), content)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from locus_stem.api.locus import LocusEndpoints
+from locus_stem.api.parameter import numeric_id
 from locus_stem.api.shown import described
 from locus_stem.pipelines.extract import any_field
-from locus_stem.pipelines.rows import FAR, UnfitAnswerError, number, numeric_id
+from locus_stem.pipelines.rows import FAR, UnfitAnswerError, number
 from locus_stem.planning.intervals import local_date
 from locus_stem.planning.timestamps import month_from_answer
 from locus_stem.planning.zones import first_instant

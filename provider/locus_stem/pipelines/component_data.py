@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -99,7 +100,7 @@ def _id(component: Mapping[str, Any]) -> int:
     :raises MalformedAnswerError: it has none.
     """
     given = component.get("id")
-    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+    if isinstance(given, bool) or not isinstance(given, int) or not 0 < given < 10**18:
         raise MalformedAnswerError(f"a component is listed with the id {described(given)}")
     return given
 
@@ -156,8 +157,12 @@ def lifetime_energy(
     """
     end = now.astimezone(ZoneInfo(tz)).replace(tzinfo=None, microsecond=0)
     rows = data_of_components(client, [component_id], Asked("yearly", start, end, tz, (field,)))
-    years = [{"ts": row["ts"], field: row[field]} for row in rows if row.get(field) is not None]
+    years = [{"ts": row.get("ts"), field: row[field]} for row in rows if row.get(field) is not None]
+    for year in years:
+        _instant(year)
     total = sum(_energy(year[field], field) for year in years) if years else None
+    if total is not None and not math.isfinite(total):
+        raise MalformedAnswerError(f"the years' {field} add up to more than a number can be")
     return {"component_id": component_id, "field": field, "total": total, "years": years}
 
 

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from locus_stem.api.granularity import INTERVAL_GRANULARITIES
-from locus_stem.api.shown import shown
+from locus_stem.api.parameter import numeric_id
+from locus_stem.api.shown import described
 from locus_stem.pipelines.load import Loaded, overtaken_notes, span_of
 from locus_stem.pipelines.rows import measurement_rows
 from locus_stem.planning.fields import FieldGroup
@@ -217,9 +218,11 @@ def _object(line: bytes, file: RowsFile, number: int) -> dict[str, Any]:
 
 def _entity(row: dict[str, Any]) -> int | None:
     named = row.get("id", row.get("entity_id"))
-    if isinstance(named, bool) or not str(named).isdecimal():
-        raise ValueError(f"path: a row with the id {named!r} is refused; allowed: a whole number above 0")
-    return int(str(named))
+    if (entity_id := numeric_id(named)) is None:
+        raise ValueError(
+            f"path: a row with the id {described(named)} is refused; allowed: a whole number above 0"
+        )
+    return entity_id
 
 
 def _ts(ts: Any, request: DataRequest) -> Any:
@@ -229,7 +232,7 @@ def _ts(ts: Any, request: DataRequest) -> Any:
             interval_start_from_answer(ts, request.zone, request.granularity)
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"path: a row with the ts {shown(ts, 40)!r} is refused; allowed: an ISO 8601 timestamp such as "
+                f"path: a row with the ts {described(ts)} is refused; allowed: an ISO 8601 timestamp such as "
                 "2014-04-01T12:00:00-07:00, of the years 1970 to 2100"
             ) from error
         return ts

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from locus_stem.api.parameter import numeric_id
 from locus_stem.api.shown import described
 from locus_stem.planning.intervals import local_date
 from locus_stem.planning.timestamps import interval_start_from_answer
@@ -76,14 +76,8 @@ def measurement_rows(
     return _table(kept, fields, request)
 
 
-def numeric_id(value: object) -> int | None:
-    """Return an id that a row names, None of what can't be one."""
-    text = "" if isinstance(value, bool) else str(value)
-    return int(text) or None if re.fullmatch("[0-9]{1,18}", text) else None
-
-
 def _is_id(value: object, entity_id: int) -> bool:
-    return value == str(entity_id) or (value == entity_id and isinstance(value, int))
+    return value == str(entity_id) or (type(value) is int and value == entity_id)
 
 
 def _table(kept: dict[datetime, tuple[Any, ...]], fields: Sequence[str], request: DataRequest) -> pa.Table:

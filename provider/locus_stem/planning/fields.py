@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from locus_stem.api.granularity import GRANULARITIES
 from locus_stem.api.locus import LocusEndpoints
 from locus_stem.planning.params import ParamError
 
@@ -110,6 +111,7 @@ def check_wanted(available: Iterable[AvailableField], granularity: str, wanted: 
             continue
         elsewhere = sorted(
             {gran for field in every if field.short_name == name for gran in field.granularities}
+            & GRANULARITIES.keys()
         )
         if elsewhere:
             raise ParamError(

@@ -248,5 +248,6 @@ def _key(value: Any, kind: pa.DataType) -> Any:
     if key is None:
         return None
     # an id that had to be changed to be stored would name something else
-    is_name = key == value and key.isprintable() and key.strip() and len(key) <= LONGEST_NAME
-    return key if is_name or (isinstance(value, int) and not isinstance(value, bool)) else None
+    is_name = key == value and key.isprintable() and key.strip()
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return key if (is_name or is_whole) and len(key) <= LONGEST_NAME else None

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 INT64 = range(-(2**63), 2**63)
 #: Characters of a text that are stored; the end of a longer one is cut off.
 LONGEST_TEXT = 32_768
-#: Names that a column which the API adds can have.
-_NAME = re.compile(r"[a-z_][a-z0-9_]{0,99}", re.ASCII)
+#: Names that a column which the API adds can have; three are those of Delta's change data.
+_NAME = re.compile(r"(?!_change_type$|_commit_(version|timestamp)$)[a-z_][a-z0-9_]{0,99}", re.ASCII)
 #: So many columns beside its own a table gets from the API's answers; what comes after is left out.
 MOST_COLUMNS = 200
 # Python reads more as numbers than JSON's own: 1_000, digits of other scripts.

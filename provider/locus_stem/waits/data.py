@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from locus_stem.api.errors import StemNoData, StemStreamUnavailable
 from locus_stem.api.granularity import GRANULARITIES, INTERVAL_GRANULARITIES, is_below_daily
 from locus_stem.api.locus import LocusEndpoints
+from locus_stem.api.parameter import numeric_id
 from locus_stem.api.stem import DEFAULT_RESOLUTION, RESOLUTIONS, STREAM_TYPES, StemEndpoints
 from locus_stem.planning.intervals import ceil_to_grid, closed_end, interval_end
 from locus_stem.planning.slices import slices
@@ -109,7 +111,11 @@ class DataWait(Wait):
 
     def _own(self, answer: Answer) -> Iterator[dict[str, Any]]:
         entity_id = str(self.component_id if self.site_id is None else self.site_id)
-        return (row for row in answer.payload if str(row.get("id")) == entity_id)
+        for row in answer.payload:
+            if numeric_id(row.get("id")) is None:
+                raise unreadable(answer, "a data row's id", row.get("id"))
+            if str(row["id"]) == entity_id:
+                yield row
 
     def _starts(self, answer: Answer, row: dict[str, Any], zone: str) -> datetime:
         try:
@@ -182,11 +188,12 @@ class StreamWait(Wait):
         return None
 
 
-def _id(answer: Answer, key: str) -> int | None:
-    try:
-        return number(key, answer.payload[key])
-    except (KeyError, ValueError) as error:
-        raise unreadable(answer, key, answer.payload.get(key)) from error
+def _id(answer: Answer, key: str) -> int:
+    given = answer.payload.get(key)
+    with suppress(ValueError):
+        if (found := number(key, given)) is not None:
+            return found
+    raise unreadable(answer, key, given)
 
 
 def _rows(answer: Answer, stream: dict[str, Any]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from locus_stem.api.errors import LocusStemError, RefusedError
 from locus_stem.api.parameter import Kind, Param
-from locus_stem.xcom import json_bytes
+from locus_stem.xcom import json_bytes, storable
 
 if TYPE_CHECKING:
     from locus_stem.api.answer import Answer
@@ -35,20 +35,21 @@ class Found:
 
         :raises TooLargeError: it is larger, or a list's first item is.
         """
-        if isinstance(self.value, list) and (fitting := _fitting(self.value, max_xcom_bytes)):
-            if left := len(self.value) - len(fitting):
+        value = storable(self.value)
+        if isinstance(value, list) and (fitting := _fitting(value, max_xcom_bytes)):
+            if left := len(value) - len(fitting):
                 log.warning(
                     "Only the first %d of %d found are given on: more take over %d bytes of JSON (max_xcom_bytes)",
                     len(fitting), len(fitting) + left, max_xcom_bytes,
                 )  # fmt: skip
             return fitting
-        size = json_bytes(self.value)
+        size = json_bytes(value)
         if size > max_xcom_bytes:
             raise TooLargeError(
                 f"It is there, but what would be given on takes {size} bytes of JSON, max_xcom_bytes is "
                 f"{max_xcom_bytes}: allow more, or wait for less"
             )
-        return self.value
+        return value
 
 
 def _fitting(items: list[Any], max_bytes: int) -> list[Any]:

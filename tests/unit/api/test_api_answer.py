@@ -11,6 +11,7 @@ import pytest
 
 from locus_stem.api import ApiError, LocusClient, LocusCredentials, LocusEndpoints, MalformedAnswerError
 from locus_stem.api.answer import Reader
+from locus_stem.api.spellings import scrubbed
 from locus_stem.api.wire import RawAnswer
 
 SITE = LocusEndpoints.get_site.request(site_id=1)
@@ -113,3 +114,34 @@ def test_requests_say_what_they_accept_and_who_sends_them(asker: Any, api: Any) 
     assert (headers["Accept"], headers["Accept-Encoding"]) == ("application/json", "gzip")
     assert headers["User-Agent"].startswith("airflow-provider-locus-stem/")
     assert headers["Host"] == "api.locusenergy.com"
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        ("geheim-é-9f3b2c7d1a", b"no: geheim-\xe9-9f3b2c7d1a"),  # Latin-1
+        ("geheim-é-9f3b2c7d1a", "no: geheim-é-9f3b2c7d1a".encode()),
+        ("geheim-é-9f3b2c7d1a", b"no: bytearray(b'geheim-\\xe9-9f3b2c7d1a')"),
+        ("geheim-é-9f3b2c7d1a", b"no: geheim--9f3b2c7d1a"),
+        ("geheim-é-9f3b2c7d1a", b"no: geheim-?-9f3b2c7d1a"),
+        ("correct horse battery", b"no: correct\nhorse\t battery"),
+    ],
+)
+def test_a_secret_is_hidden_however_a_text_is_encoded_and_broken_into_lines(secret: str, said: bytes) -> None:
+    reader = Reader(lambda text: scrubbed(text, [secret]))
+    answer = RawAnswer(400, {"content-type": "text/plain"}, said, NOW, 0.0)
+    text = str(reader.error(answer, "/path"))
+    assert "no: " in text
+    for part in ("geheim", "9f3b2c7d1a", "horse", "battery"):
+        assert part not in text
+
+
+def test_of_a_login_in_a_location_nothing_is_shown() -> None:
+    secret = "Tr0ub4dor@longtail9876"
+    answer = RawAnswer(302, {"location": f"https://{secret}/"}, b"", NOW, 0.0)
+    assert "longtail" not in str(Reader(lambda text: scrubbed(text, [secret])).error(answer, "/path"))
+
+
+def test_half_a_letter_at_the_end_of_what_is_read_does_not_garble_the_rest() -> None:
+    answer = RawAnswer(400, {"content-type": "text/plain"}, ("ü" + "x" * 4093 + "ü").encode(), NOW, 0.0)
+    assert "HTTP 400: üxxx" in str(READER.error(answer, "/path"))

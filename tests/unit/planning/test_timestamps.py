@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from locus_stem.api.shown import described
 from locus_stem.planning.timestamps import interval_start_from_answer, parse_instant
 from locus_stem.planning.zones import first_instant
 
@@ -81,7 +82,7 @@ def test_a_text_without_an_offset_is_wall_time_in_the_asked_zone() -> None:
     ],
 )
 @pytest.mark.parametrize("granularity", ["15min", "daily"])
-def test_garbage_and_absurd_years_are_value_errors_that_show_the_text(ts: str, granularity: str) -> None:
+def test_garbage_and_absurd_years_are_value_errors_that_describe_it(ts: str, granularity: str) -> None:
     with pytest.raises(ValueError, match="ts ") as caught:
         interval_start_from_answer(ts, "UTC", granularity)
-    assert repr(ts) in str(caught.value)
+    assert described(ts) in str(caught.value)

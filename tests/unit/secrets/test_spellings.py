@@ -36,6 +36,7 @@ WAYS = {
     "html of Jinja": lambda text: str(markupsafe.escape(text)),
     "html of Go": lambda text: str(markupsafe.escape(text)).replace("+", "&#43;"),
     "repr": lambda text: repr(text)[1:-1],
+    "ascii": lambda text: ascii(text)[1:-1],
     "repr of bytes": lambda text: repr(text.encode())[2:-1],
     "read as latin-1": lambda text: text.encode().decode("latin-1"),
 }

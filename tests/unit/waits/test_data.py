@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -87,7 +88,11 @@ def test_a_streams_look_is_two_resolutions_wider_on_each_side_and_never_past_now
             for value in (10**400, -(10**4000), float("inf"), float("nan"), True)
         ),
         (DataWait.read(component_id=1, fields="W", until=NOW), [{"id": 1, "W": 1}]),
-        (DataWait.read(component_id=1, fields="W", until=NOW, granularity="daily"), {"id": 1}),
+        (DataWait.read(component_id=1, fields="W", until=NOW), [{"id": 1.0, "ts": "2025-09-30T23:00:00Z"}]),
+        *(
+            (DataWait.read(component_id=1, fields="W", until=NOW, granularity="daily"), {"id": 1, **site})
+            for site in ({}, {"siteId": None}, {"siteId": ""}, {"siteId": "s3cret"}, {"siteId": 10**18})
+        ),
         (FieldsWait.read(site_id=1, fields="W"), [{"aggregations": 3}]),
         (FieldsWait.read(site_id=1, fields="W"), [{"aggregations": ["W"]}]),
         (StreamStartWait.read(site_id="a"), {"stream_start_times": ["MONITOR"]}),
@@ -105,8 +110,9 @@ def test_a_streams_look_is_two_resolutions_wider_on_each_side_and_never_past_now
     ],
 )
 def test_what_cannot_be_read_is_a_malformed_answer_to_be_asked_again(wait, payload):
-    with pytest.raises(MalformedAnswerError, match="in the answer is"):
+    with pytest.raises(MalformedAnswerError, match="in the answer is") as caught:
         answered(wait, payload, NOW + timedelta(days=2))
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value)[-3:])
 
 
 def test_zero_is_a_value_and_rows_of_another_id_are_not_the_entitys():

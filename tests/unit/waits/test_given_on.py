@@ -6,6 +6,7 @@ import json
 import logging
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,3 +69,43 @@ def test_as_many_are_given_on_as_fit_and_never_more_than_the_limit(items, limit)
         assert size(len(items)) > limit
     else:
         assert given_on == items[: max(fitting, default=0)]
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(st.characters(), max_size=6)
+    | st.text(st.characters(categories=["Cs"]), max_size=3)
+    | st.just(10**400),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(), max_size=3), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(value=json_values)
+def test_whatever_an_answer_holds_airflow_s_processes_can_tell_each_other_what_was_found(value):
+    """Airflow ends a triggerer, with all its triggers, for an event that its messages can't hold."""
+    try:
+        given_on = Found(value).within(MAX_XCOM_BYTES)
+    except TooLargeError:
+        return
+    told = msgspec.msgpack.decode(msgspec.msgpack.encode(given_on))
+    assert told == given_on
+    assert json.loads(json.dumps(given_on, allow_nan=False)) == given_on
+    json.dumps(given_on, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize(
+    "value", [1.5, 2**64 - 1, -(2**63), "ü 🚀", [1, {"a": [None, True]}], {"ts": "x", "value": 0}]
+)
+def test_what_airflow_can_take_is_given_on_as_it_is(value):
+    assert Found(value).within(MAX_XCOM_BYTES) == value
+
+
+def test_half_a_pair_and_numbers_past_all_bounds_are_replaced():
+    odd = {"a\ud800b": "\udfff", "n": 10**20, "m": 10**400, "x": float("nan")}
+    assert Found(odd).within(MAX_XCOM_BYTES) == {"a\ufffdb": "\ufffd", "n": 1e20, "m": None, "x": None}
