@@ -179,8 +179,8 @@ def test_wrong_arguments_fail_at_once_and_load_nothing(run, lake, extracted, giv
     [
         ("nonsense", "line 1 of .*a JSON object"),
         ("[1]", "a JSON object"),
-        ('{"ts": "2025-10-01T00:00:00Z"}', "id None"),
-        (f'{{"id": {SITE}, "ts": "today"}}', "today"),
+        ('{"ts": "2025-10-01T00:00:00Z"}', "id nothing"),
+        (f'{{"id": {SITE}, "ts": "today"}}', r"text of 5 character\(s\)"),
         (f'{{"id": {SITE}, "ts": "{START}", "Wh_sum": "much"}}', "Wh_sum"),
     ],
 )
