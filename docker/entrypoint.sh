@@ -227,12 +227,13 @@ json.dump({name: pool for name, pool in given.items() if name not in there}, ope
 
 # --- health ----------------------------------------------------------------------------------------------------------
 
-answers() { curl --noproxy '*' --fail --silent --show-error --max-time 10 --output /dev/null "$1"; }
+ask() { curl --noproxy '*' --fail --silent --show-error --max-time 10 "$1"; }
+answers() { ask "$1" >/dev/null; }
 
 # Whether the API server has heard a part's heartbeat of late.
 beats() {
     address_api_server
-    curl --noproxy '*' --fail --silent --show-error --max-time 10 "${API_SERVER}/api/v2/monitor/health" |
+    ask "${API_SERVER}/api/v2/monitor/health" |
         python -c 'import json, sys; sys.exit(json.load(sys.stdin)[sys.argv[1]]["status"] != "healthy")' "$1"
 }
 

@@ -18,15 +18,23 @@ LIMITS = {"locus": 1, "stem": 4}
 WRITING_SECONDS = 4.0
 
 
+def until(airflow, look, within):
+    """Give what a look finds, as soon as it finds something."""
+    deadline = time.monotonic() + within
+    while not (found := look()):
+        assert time.monotonic() < deadline, airflow.log_tail()
+        time.sleep(0.2)
+    return found
+
+
 def scheduled(airflow, dag_id):
     """Let the schedule start the run of the last interval; give it."""
     airflow.wait_for_dag(dag_id)
     airflow.unpause(dag_id)
-    deadline = time.monotonic() + 60
-    while not (runs := [run for run in airflow.runs(dag_id) if run["run_type"] == "scheduled"]):
-        assert time.monotonic() < deadline, airflow.log_tail()
-        time.sleep(0.2)
-    return runs[-1]
+    found = until(
+        airflow, lambda: [run for run in airflow.runs(dag_id) if run["run_type"] == "scheduled"], within=60
+    )
+    return found[-1]
 
 
 def day_of(run):
@@ -48,21 +56,17 @@ def exact(*found):
 
 
 def wait_for_requests(cluster, number):
-    deadline = time.monotonic() + 600
-    while len(cluster.asked()) < number:
-        assert time.monotonic() < deadline, cluster.airflow.log_tail()
-        time.sleep(0.2)
+    until(cluster.airflow, lambda: len(cluster.asked()) >= number, within=600)
 
 
 def extracting(airflow, run):
     """Wait for a batch that is extracted; give its task instance."""
-    deadline = time.monotonic() + 60
-    while True:
-        for task in airflow.tasks(BACKFILL, run["dag_run_id"]):
-            if (task["task_id"], task["state"]) == ("extract", "running"):
-                return task
-        assert time.monotonic() < deadline, airflow.log_tail()
-        time.sleep(0.2)
+
+    def look():
+        tasks = airflow.tasks(BACKFILL, run["dag_run_id"])
+        return [task for task in tasks if (task["task_id"], task["state"]) == ("extract", "running")]
+
+    return until(airflow, look, within=60)[0]
 
 
 @dataclass

@@ -108,9 +108,9 @@ def written(name: str, value: Value) -> list[tuple[str, str]]:
 
 
 def _number(value: Any) -> int:
-    if isinstance(value, bool) or not _NUMBER.fullmatch(str(value)) or int(value) < 1:
+    if (found := numeric_id(value)) is None:
         raise ValueError
-    return int(value)
+    return found
 
 
 def _text(value: Any) -> str:

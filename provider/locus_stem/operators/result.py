@@ -41,8 +41,10 @@ def hand_over(
     if path:
         objects = [answer] if hasattr(answer, "keys") else answer
         return {"path": address_of(path), "lines": write_lines(path, objects)}
-    answer = storable(answer if isinstance(answer, list | dict) else [*answer])
     size = json_bytes(answer)
+    if size <= max_xcom_bytes:  # a huge one isn't even copied
+        answer = storable(answer)
+        size = json_bytes(answer)
     if size > max_xcom_bytes:
         raise AirflowFailException(
             f"The answer of {what} takes {size} bytes of JSON, max_xcom_bytes is {max_xcom_bytes}. Give `path` "

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from locus_stem.api.errors import MalformedAnswerError, RefusedError
 from locus_stem.api.locus import LocusEndpoints
-from locus_stem.api.parameter import is_short_name
+from locus_stem.api.parameter import is_short_name, numeric_id
 from locus_stem.api.shown import described, shown
 from locus_stem.pipelines.rows import UnfitAnswerError, number
 from locus_stem.planning.fields import AvailableField, FieldGroup, check_wanted, field_groups
@@ -100,7 +100,7 @@ def _id(component: Mapping[str, Any]) -> int:
     :raises MalformedAnswerError: it has none.
     """
     given = component.get("id")
-    if isinstance(given, bool) or not isinstance(given, int) or not 0 < given < 10**18:
+    if not isinstance(given, int) or numeric_id(given) is None:
         raise MalformedAnswerError(f"a component is listed with the id {described(given)}")
     return given
 

@@ -21,11 +21,11 @@ from locus_stem.planning.timestamps import parse_instant
 from locus_stem.tables import commit
 from locus_stem.tables.alert_contents import note_rewritten
 from locus_stem.tables.counts import LoadCounts
-from locus_stem.tables.objects import object_row
+from locus_stem.tables.objects import object_row, usable_key
 from locus_stem.tables.rows import with_values, without_values
 from locus_stem.tables.schemas import SPECS
 from locus_stem.tables.upsert import upsert, upsert_into
-from locus_stem.tables.values import LONGEST_TEXT, converted, table_of
+from locus_stem.tables.values import LONGEST_TEXT, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -326,11 +326,8 @@ def _with_ids(ids: Iterable[int]) -> list[Filter]:
 
 
 def _id(value: Any) -> int:
-    try:
-        found = converted(value, pa.int64())
-    except (ValueError, OverflowError):
-        found = None
-    if found is None or not 0 < found < 10**18:
+    found = usable_key(value, pa.int64())
+    if found is None:
         raise ValueError("it has no usable id")
     return int(found)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from locus_stem.tables.schemas import CHANGE_DATA
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -17,8 +19,7 @@ __all__ = ["Asked", "FieldNameError", "Scope"]
 Windows = tuple[tuple[int, int], ...]
 
 RESERVED = frozenset({
-    "site_id", "component_id", "entity_id", "granularity", "ts", "local_date", "month",
-    "_change_type", "_commit_version", "_commit_timestamp",
+    "site_id", "component_id", "entity_id", "granularity", "ts", "local_date", "month", *CHANGE_DATA,
 })  # fmt: skip
 NEVER = (2**62, 2**62)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -51,7 +51,7 @@ class _Distinct(NamedTuple):
     def without(self, spec: TableSpec, known: pa.Table) -> pa.Table:
         """Give the known rows that are neither here nor may be here under a key that isn't theirs."""
         key, kind = spec.key[0], spec.columns[spec.key[0]]
-        lacking = without_values(known, key, [_key(row.get(key), kind) for row in self.rows])
+        lacking = without_values(known, key, [usable_key(row.get(key), kind) for row in self.rows])
         doubtful = self._doubtful(spec, lacking)
         if doubtful:
             log.warning("%s: %d that this listing lacks don't count as removed by it, the first of them is %s",
@@ -225,7 +225,7 @@ def _last_of_each(spec: TableSpec, rows: Iterable[Mapping[str, Any]]) -> _Distin
     found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
     useless, twice, doubled = [], [], []
     for row in rows:
-        key = tuple(_key(row.get(column), spec.columns[column]) for column in spec.key)
+        key = tuple(usable_key(row.get(column), spec.columns[column]) for column in spec.key)
         if None in key:
             useless.append(row)
             continue
@@ -237,7 +237,7 @@ def _last_of_each(spec: TableSpec, rows: Iterable[Mapping[str, Any]]) -> _Distin
     return _Distinct(list(found.values()), useless, twice, doubled)
 
 
-def _key(value: Any, kind: pa.DataType) -> Any:
+def usable_key(value: Any, kind: pa.DataType) -> Any:
     """Return a key's value, None of one by which nothing can be asked for."""
     try:
         key = converted(value, kind)

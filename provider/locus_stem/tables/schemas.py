@@ -11,9 +11,11 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["INSTANT", "SPECS", "TableSpec", "snake_case"]
+__all__ = ["CHANGE_DATA", "INSTANT", "SPECS", "TableSpec", "snake_case"]
 
 INSTANT = pa.timestamp("us", tz="UTC")
+#: Columns that Delta's change data has beside a table's own.
+CHANGE_DATA = frozenset({"_change_type", "_commit_version", "_commit_timestamp"})
 INT, NUMBER, TEXT, FLAG, DAY = pa.int64(), pa.float64(), pa.string(), pa.bool_(), pa.date32()
 
 

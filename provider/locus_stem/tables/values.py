@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from locus_stem.api.shown import shown
+from locus_stem.tables.schemas import CHANGE_DATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,8 +25,8 @@ log = logging.getLogger(__name__)
 INT64 = range(-(2**63), 2**63)
 #: Characters of a text that are stored; the end of a longer one is cut off.
 LONGEST_TEXT = 32_768
-#: Names that a column which the API adds can have; three are those of Delta's change data.
-_NAME = re.compile(r"(?!_change_type$|_commit_(version|timestamp)$)[a-z_][a-z0-9_]{0,99}", re.ASCII)
+#: Names that a column which the API adds can have, those of Delta's change data apart.
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,99}", re.ASCII)
 #: So many columns beside its own a table gets from the API's answers; what comes after is left out.
 MOST_COLUMNS = 200
 # Python reads more as numbers than JSON's own: 1_000, digits of other scripts.
@@ -50,7 +51,7 @@ def table_of(spec: TableSpec, rows: Sequence[Mapping[str, Any]], stored: pa.Sche
     added = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in kinds]
     left_out = []
     for name in added:
-        if not _NAME.fullmatch(name) or len(kinds) >= len(spec.columns) + MOST_COLUMNS:
+        if not _NAME.fullmatch(name) or name in CHANGE_DATA or len(kinds) >= len(spec.columns) + MOST_COLUMNS:
             left_out.append(name)
         elif (kind := column_type(name, [row.get(name) for row in rows])) is not None:
             kinds[name] = kind

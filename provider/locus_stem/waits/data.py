@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
@@ -19,7 +18,7 @@ from locus_stem.planning.timestamps import interval_start_from_answer
 from locus_stem.planning.zones import local_day, site_zone
 from locus_stem.waits.available import required_names
 from locus_stem.waits.instant import instant, surely_past, told, unreadable
-from locus_stem.waits.wait import Found, Look, Wait, number, one_of_ids, text
+from locus_stem.waits.wait import Found, Look, Wait, one_of_ids, text
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -190,10 +189,9 @@ class StreamWait(Wait):
 
 def _id(answer: Answer, key: str) -> int:
     given = answer.payload.get(key)
-    with suppress(ValueError):
-        if (found := number(key, given)) is not None:
-            return found
-    raise unreadable(answer, key, given)
+    if (found := numeric_id(given)) is None:
+        raise unreadable(answer, key, given)
+    return found
 
 
 def _rows(answer: Answer, stream: dict[str, Any]) -> list[dict[str, Any]]:

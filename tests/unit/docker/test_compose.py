@@ -164,10 +164,7 @@ def test_headers_of_a_proxy_reach_the_api_server_alone_and_only_where_it_is_name
     "name", ["api-server", "scheduler", "dag-processor", "triggerer", "worker", "init", "bucket"]
 )
 def test_no_proxy_is_asked_for_what_the_file_holds(name):
-    ours = {
-        "127.0.0.1",
-        *(one for one in ("api-server", "postgres", "redis", "sandbox", "s3") if one in SERVICES),
-    }
+    ours = {"127.0.0.1", "api-server", "postgres", "redis", "sandbox", "s3"}
     for given, more in (({}, "localhost"), ({"NO_PROXY": ".example.com,10.0.0.0/8"}, ".example.com")):
         found = compose.environment(compose.services(given)[name], given)
         assert {*ours, more} <= set(found["NO_PROXY"].split(","))

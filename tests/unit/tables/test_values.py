@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import pyarrow as pa
 import pytest
 
-from locus_stem.tables.schemas import INSTANT, SPECS, snake_case
+from locus_stem.tables.schemas import CHANGE_DATA, INSTANT, SPECS, snake_case
 from locus_stem.tables.values import MOST_COLUMNS, column_type, converted, table_of
 
 INT, NUMBER, TEXT, FLAG, DAY = pa.int64(), pa.float64(), pa.string(), pa.bool_(), pa.date32()
@@ -115,6 +115,15 @@ def test_a_field_that_is_left_out_is_counted_once(caplog):
         table = table_of(SPECS["locus_sites"], [dict.fromkeys(["site_id", *names], 1)], pa.schema([]))
     assert table.num_columns == len(SPECS["locus_sites"].columns) + MOST_COLUMNS
     assert "4 field(s) can't be columns and are left out, the first of them Not A Name" in caplog.text
+
+
+@pytest.mark.parametrize("answered", ["ChangeType", "_change_type", "CommitVersion", "CommitTimestamp"])
+def test_a_field_by_the_name_of_a_column_of_change_data_is_left_out(answered):
+    column = snake_case(answered)
+    assert column in CHANGE_DATA
+    table = table_of(SPECS["locus_alerts"], [{"alert_id": 1, column: "x", f"{column}s": "y"}], pa.schema([]))
+    assert column not in table.column_names
+    assert f"{column}s" in table.column_names
 
 
 def test_every_table_of_the_design_is_described_with_its_key_first():

@@ -112,7 +112,7 @@ def test_a_streams_look_is_two_resolutions_wider_on_each_side_and_never_past_now
 def test_what_cannot_be_read_is_a_malformed_answer_to_be_asked_again(wait, payload):
     with pytest.raises(MalformedAnswerError, match="in the answer is") as caught:
         answered(wait, payload, NOW + timedelta(days=2))
-    assert "s3cret" not in "".join(traceback.format_exception(caught.value)[-3:])
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_zero_is_a_value_and_rows_of_another_id_are_not_the_entitys():
