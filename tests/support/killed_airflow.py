@@ -262,6 +262,10 @@ class KilledAirflow:
             if one["task_id"] == task_id and one["state"] == "running"
         )
 
+    def tries(self, run: Killed) -> int:
+        """Count the tries of the task that was tried most often."""
+        return max(task["try_number"] for task in self.airflow.tasks(run.dag_id, run.run_id))
+
     def log_of_a_failed_try(self, run: Killed, task_id: str) -> str:
         """Wait for the first try of a mapped task to fail; give its log."""
 
@@ -290,7 +294,7 @@ class KilledAirflow:
         run.state = self.supervised(run, within)
         run.ended_at = time.monotonic()
         tasks = self.airflow.tasks(run.dag_id, run.run_id)
-        run.tries = max(task["try_number"] for task in tasks)
+        run.tries = self.tries(run)
         run.served = self.server.log[run.asked_from :]
         if not run.killed_at and effects.exists():
             run.killed_at = run.ended_at - (time.time() - effects.stat().st_mtime)
