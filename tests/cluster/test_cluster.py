@@ -14,6 +14,7 @@ from locus_stem.pipelines.extract import PART_SECONDS
 from support.moments import keep_clear_of_noon
 
 BACKFILL, ALERTS, STEM = "locus_daily_backfill", "locus_alert_sync", "stem_daily_backfill"
+EXTRACT, SYNC = "extract", "sync"
 LIMITS = {"locus": 1, "stem": 4}
 WRITING_SECONDS = 4.0
 
@@ -55,16 +56,25 @@ def exact(*found):
     assert all(one.rows > 0 for one in found)
 
 
+def alerts_are_exact(cluster):
+    """Let no more syncs begin, wait for those that have, and compare."""
+    cluster.airflow.pause(ALERTS)
+    for run in cluster.airflow.runs(ALERTS):
+        succeeded(cluster.airflow, ALERTS, run["dag_run_id"])
+    exact(*compare_alerts.alerts(cluster.lake, cluster.fleet, cluster.webhook.posts))
+    assert cluster.webhook.posts
+
+
 def wait_for_requests(cluster, number):
     until(cluster.airflow, lambda: len(cluster.asked()) >= number, within=600)
 
 
-def extracting(airflow, run):
-    """Wait for a batch that is extracted; give its task instance."""
+def running(airflow, dag_id, run_id, task_id):
+    """Wait until a task runs; give its instance."""
 
     def look():
-        tasks = airflow.tasks(BACKFILL, run["dag_run_id"])
-        return [task for task in tasks if (task["task_id"], task["state"]) == ("extract", "running")]
+        tasks = [task for task in airflow.tasks(dag_id, run_id) if task["pid"]]
+        return [task for task in tasks if (task["task_id"], task["state"]) == (task_id, "running")]
 
     return until(airflow, look, within=60)[0]
 
@@ -97,7 +107,7 @@ def killed(cluster):
     alone = len(cluster.asked()) - asked
     airflow.start("scheduler")
     wait_for_requests(cluster, cluster.fleet.sites // 2)
-    task = extracting(airflow, run)
+    task = running(airflow, BACKFILL, run["dag_run_id"], EXTRACT)
     worker = airflow.part_with(task)
     airflow.kill(worker)
     killed = Killed(alone, run, stem, task, worker, cluster.asked(), cluster.last())
@@ -118,7 +128,7 @@ def test_the_backfill_goes_on_on_the_other_worker_and_is_exact(cluster, killed):
     (again,) = (
         task
         for task in airflow.tasks(BACKFILL, run_id)
-        if (task["task_id"], task["map_index"]) == ("extract", killed.task["map_index"])
+        if (task["task_id"], task["map_index"]) == (EXTRACT, killed.task["map_index"])
     )
     assert again["try_number"] > killed.task["try_number"]
     assert not airflow.parts[killed.worker].alive()  # so the other one has done it
@@ -144,12 +154,21 @@ def test_with_the_worker_back_alerts_are_synced_and_posted(cluster, killed):
     airflow.start(killed.worker)
     run = scheduled(airflow, ALERTS)
     succeeded(airflow, ALERTS, run["dag_run_id"])
-    succeeded(airflow, ALERTS, airflow.trigger(ALERTS))
-    airflow.pause(ALERTS)
-    for run in airflow.runs(ALERTS):
-        succeeded(airflow, ALERTS, run["dag_run_id"])
-    exact(*compare_alerts.alerts(cluster.lake, cluster.fleet, cluster.webhook.posts))
-    assert cluster.webhook.posts
+    alerts_are_exact(cluster)
+
+
+def test_a_worker_that_is_asked_to_stop_ends_its_task_first(cluster, killed):
+    airflow = cluster.airflow
+    airflow.unpause(ALERTS)
+    run_id = airflow.trigger(ALERTS)
+    task = running(airflow, ALERTS, run_id, SYNC)
+    worker = airflow.part_with(task)
+    part = airflow.parts[worker]
+    part.stop(patience=120)
+    assert part.wait(0) == 0, part.output()
+    tasks = succeeded(airflow, ALERTS, run_id)
+    assert {tries for *_, tries in tasks} == {1}
+    alerts_are_exact(cluster)
 
 
 def test_stems_streams_are_exact(cluster, killed):
