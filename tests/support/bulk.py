@@ -9,13 +9,13 @@ from typing import Any
 from deltalake import DeltaTable
 
 from locus_stem.demo import compare
+from locus_stem.pipelines.batch_state import requests_of
 from locus_stem.pipelines.bulk import load_monthly_bulk, plan_monthly_bulk
 from locus_stem.pipelines.bulk_extract import BulkMonths
 from locus_stem.pipelines.extract import extract_batch
 from locus_stem.pipelines.plan import usage_kept
 from locus_stem.pipelines.report import Report, report_backfill
 from locus_stem.pipelines.slot import Turn
-from locus_stem.planning.request import DataRequest
 from locus_stem.sandbox.catalogue import BULK_SHORT_NAMES
 from locus_stem.tables.staging import Staging
 
@@ -48,9 +48,7 @@ class Bulk:
     def extract(self, planned: Any, seconds: float = 100.0, source: Any = BulkMonths) -> None:
         plan = self.staging.read_json("plan.json")
         for number, _ in enumerate(planned.batches):
-            requests = [
-                DataRequest.from_json(item) for item in self.staging.read_json(f"batch-{number:04d}.json")
-            ]
+            requests = requests_of(self.staging, number)
             left = 1
             while left:
                 with self.plant.client() as client:

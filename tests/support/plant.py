@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from locus_stem.api.client import LocusClient
 from locus_stem.api.credentials import LocusCredentials
 from locus_stem.demo import compare
+from locus_stem.pipelines.batch_state import requests_of
 from locus_stem.pipelines.extract import extract_batch
 from locus_stem.pipelines.inventory import refresh_inventory
 from locus_stem.pipelines.load import load_backfill
 from locus_stem.pipelines.plan import plan_daily_backfill, usage_kept
 from locus_stem.pipelines.report import Report, failure_recorded, record_turn, report_backfill
 from locus_stem.pipelines.slot import Turn
-from locus_stem.planning.backfill import DataRequest
 from locus_stem.sandbox.fleet import Fleet, Gaps
 from locus_stem.sandbox.options import Fault, Options
 from locus_stem.sandbox.server import Server
@@ -112,9 +112,7 @@ class Plant:
     def extract(self, planned: Any) -> int:
         turns = 0
         for number, _ in enumerate(planned.batches):
-            requests = [
-                DataRequest.from_json(item) for item in self.staging.read_json(f"batch-{number:04d}.json")
-            ]
+            requests = requests_of(self.staging, number)
             while True:
                 turns += 1
                 with self.client() as client:

@@ -12,13 +12,13 @@ from locus_stem.api.client import StemClient
 from locus_stem.api.credentials import StemCredentials
 from locus_stem.demo import compare_stem
 from locus_stem.demo.compare_stem import LoadedStreams
+from locus_stem.pipelines.batch_state import requests_of
 from locus_stem.pipelines.extract import extract_batch
 from locus_stem.pipelines.plan import usage_kept
 from locus_stem.pipelines.report import Report, report_backfill
 from locus_stem.pipelines.slot import Turn
 from locus_stem.pipelines.stem import load_stem_backfill, plan_stem_backfill
 from locus_stem.pipelines.stem_extract import Streams
-from locus_stem.planning.request import DataRequest
 from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Options
 from locus_stem.sandbox.server import Server
@@ -86,9 +86,7 @@ class Storage:
     def extract(self, planned, seconds=100.0, source=None) -> int:
         turns = 0
         for number, _ in enumerate(planned.batches):
-            requests = [
-                DataRequest.from_json(item) for item in self.staging.read_json(f"batch-{number:04d}.json")
-            ]
+            requests = requests_of(self.staging, number)
             left = 1
             while left:
                 turns += 1

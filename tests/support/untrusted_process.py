@@ -19,6 +19,7 @@ from locus_stem.api.credentials import LocusCredentials, StemCredentials
 from locus_stem.api.errors import LocusStemError
 from locus_stem.pipelines import stem_lists
 from locus_stem.pipelines.alert_sync import sync_alerts
+from locus_stem.pipelines.batch_state import requests_of
 from locus_stem.pipelines.bulk import load_monthly_bulk, plan_monthly_bulk
 from locus_stem.pipelines.bulk_extract import BulkMonths
 from locus_stem.pipelines.extract import extract_batch
@@ -28,7 +29,6 @@ from locus_stem.pipelines.plan import NothingAllowedError, plan_daily_backfill
 from locus_stem.pipelines.slot import Turn, UnansweredError
 from locus_stem.pipelines.stem import load_stem_backfill, plan_stem_backfill
 from locus_stem.pipelines.stem_extract import Streams
-from locus_stem.planning.request import DataRequest
 from locus_stem.tables.lake import Lake
 from locus_stem.tables.staging import Staging
 from locus_stem.waits.data import DataWait
@@ -74,7 +74,7 @@ def _planned(plan, client, lake):
 
 def _extracted(client, planned, staging, source=None):
     for number, _ in enumerate(planned.batches):
-        requests = [DataRequest.from_json(item) for item in staging.read_json(f"batch-{number:04d}.json")]
+        requests = requests_of(staging, number)
         for _ in range(20):
             turn = Turn(client, TURN_SECONDS, set_aside=0.5)
             if not extract_batch(requests, staging.batch(number), turn, OWNER, source, patience=PATIENCE):

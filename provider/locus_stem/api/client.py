@@ -133,6 +133,7 @@ class _Client(Generic[C]):
         receipt = self._session.receipt(request)
         try:
             response = self._transport.handle_request(self._session.http_request(request, idle))
+            receipt.response = response
             try:
                 for piece in cast("httpx.SyncByteStream", response.stream):  # as sent: Reader unpacks it
                     receipt.feed(piece)
@@ -235,6 +236,7 @@ class _AsyncClient(Generic[C]):
         try:
             async with asyncio.timeout(self._session.timeout):
                 response = await self._transport.handle_async_request(self._session.http_request(request))
+                receipt.response = response
                 try:
                     async for piece in cast("httpx.AsyncByteStream", response.stream):
                         receipt.feed(piece)

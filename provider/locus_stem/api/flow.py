@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from locus_stem.api.errors import ApiError, RetriableError
+from locus_stem.api.retry import GRACE
 from locus_stem.api.wire import Flow, RawAnswer, Request, Send, Wait, given_up
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Exchange:
 
     @property
     def last_error(self) -> ApiError | None:
-        """Why the call, or the one for its token, is or was to be sent again; None where neither was."""
+        """Why the call, or the one for its token, is to be sent again; None where neither is."""
         return self._last_error or self._retries.last_error
 
     def answered(self) -> Flow[Answer]:
@@ -62,6 +63,7 @@ class Exchange:
             sent = yield Send(self._request())
             error = self._reader.error(sent, self._path, self.call.endpoint.read_refusal)
             if error is None:
+                self._last_error = self._retries.last_error = None  # they are made good
                 return sent  # type: ignore[no-any-return]
             self.setback(error, given_up=given_up(sent))
 
@@ -90,5 +92,8 @@ class Exchange:
         if not isinstance(error, RetriableError):
             raise error
         # the first 401 only says that the token has ended; another one to a fresh token is a failure
-        self._wait = 0.0 if self._rejections == 1 else self._retries.wait_after(error, given_up=given_up)
+        if self._rejections == 1:
+            self._wait = GRACE if given_up else 0.0
+        else:
+            self._wait = self._retries.wait_after(error, given_up=given_up)
         self._metrics.retried()

@@ -161,12 +161,14 @@ class Receipt:
     """Takes one answer, piece by piece.
 
     :param limit: longest body that is taken, in bytes.
+    :param response: its status and headers, once they are there.
     """
 
     session: Session
     asked_at: datetime
     sent_at: float
     limit: int
+    response: httpx.Response | None = None
     pieces: list[bytes] = field(default_factory=list)
     length: int = 0
 
@@ -182,15 +184,20 @@ class Receipt:
         if self.session.clock() - self.sent_at > self.session.timeout:
             raise TimeoutError
 
-    def answer(self, response: httpx.Response) -> RawAnswer:
-        """Give the whole answer and count it."""
-        self._count(response.status_code)
-        return RawAnswer(
-            response.status_code, response.headers, b"".join(self.pieces), self.asked_at, self.sent_at
-        )
+    def answer(self, response: httpx.Response, *, is_cut: bool = False) -> RawAnswer:
+        """Give the answer and count it.
 
-    def lost(self, error: Exception) -> Lost:
-        """Say why there is none and count it."""
+        :param is_cut: there is more of its body.
+        """
+        status, body = response.status_code, b"".join(self.pieces)
+        self._count(status)
+        return RawAnswer(status, response.headers, body, self.asked_at, self.sent_at, is_cut)
+
+    def lost(self, error: Exception) -> RawAnswer | Lost:
+        """Say why there is no whole answer and count it; an error's status tells enough, however long its body is."""
+        response = self.response
+        if isinstance(error, OversizedBodyError) and response is not None and not response.is_success:
+            return self.answer(response, is_cut=True)
         kind, detail = _loss(error, self.session.timeout)
         self._count(kind)
         self.pieces.clear()

@@ -35,6 +35,7 @@ class RawAnswer:
     :param headers: by lower-case name.
     :param asked_at: own clock in UTC when the request was sent.
     :param sent_at: the client's monotonic clock then, in seconds.
+    :param is_cut: the body was longer than is taken, and the rest of it was not awaited: an error tells by its status.
     """
 
     status: int
@@ -42,6 +43,7 @@ class RawAnswer:
     body: bytes = field(repr=False)
     asked_at: datetime
     sent_at: float
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Lost:
 
 def given_up(sent: RawAnswer | Lost) -> bool:
     """Whether a request was given up on while the API may still be working at it."""
-    return isinstance(sent, Lost) and sent.kind == "timeout"
+    return sent.kind == "timeout" if isinstance(sent, Lost) else sent.is_cut
 
 
 @dataclass(frozen=True, slots=True)

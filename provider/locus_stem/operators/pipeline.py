@@ -78,9 +78,9 @@ class ExtractOperator(FetchOperator):
 
     def execute(self, context: Context) -> None:
         """Ask for what isn't in staging yet."""
+        from locus_stem.pipelines.batch_state import requests_of
         from locus_stem.pipelines.extract import extract_batch
         from locus_stem.pipelines.slot import Turn
-        from locus_stem.planning.backfill import DataRequest
         from locus_stem.tables.staging import Staging
 
         with known_causes(context):
@@ -88,8 +88,8 @@ class ExtractOperator(FetchOperator):
             lake.check()  # what is asked for must find room
             folder, _, name = self.batch.rpartition("/")
             staging = Staging.at(lake, folder)
-            requests = [DataRequest.from_json(item) for item in staging.read_json(f"{name}.json")]
             number = int(name.removeprefix("batch-"))
+            requests = requests_of(staging, number)
             with hook.get_conn() as client:
                 turn = Turn(client)
                 left = extract_batch(

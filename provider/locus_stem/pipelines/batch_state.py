@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.planning.fields import FieldGroup
+from locus_stem.planning.request import DataRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from locus_stem.planning.request import DataRequest
+    from locus_stem.tables.staging import Staging
 
-__all__ = ["BatchState", "Key", "request_key"]
+__all__ = ["BatchState", "Key", "request_key", "requests_of"]
 
 #: A field that so many entities are refused and none was answered is asked of the others by itself.
 REFUSERS = 2
@@ -95,3 +96,8 @@ def _item_key(item: dict[str, Any]) -> Key:
 def request_key(request: DataRequest) -> Key:
     """Name a request whatever fields it asks for."""
     return request.entity_id, request.slice.start.isoformat(), request.group.parameters
+
+
+def requests_of(staging: Staging, number: int) -> list[DataRequest]:
+    """Read the requests of a batch, as the plan wrote them."""
+    return [DataRequest.from_json(item) for item in staging.read_json(f"batch-{number:04d}.json")]

@@ -29,6 +29,7 @@ from locus_stem.pipelines.failing import (
     failures,
     fruitless,
     is_answered,
+    of_another_batch,
 )
 from locus_stem.pipelines.rows import UnfitAnswerError, measurement_rows
 from locus_stem.pipelines.slot import UnansweredError
@@ -154,7 +155,7 @@ def extract_batch(
     used, failing = fruitless(staging.manifests())
     if used.wall_seconds < (BUDGET_SECONDS if patience is None else patience):
         return len(queue)
-    control = answered_before(requests, state)
+    control = answered_before(requests, state) or of_another_batch(staging, failing)
     if not failing or control is None or not is_answered(turn.client, source.call(control)):
         raise UnansweredError("data requests of this batch", used, turn.last_error)
     log.info("%d entities have failed while nothing else was left; each is asked once more", len(failing))

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from locus_stem.pipelines.batch_state import BatchState, request_key
-from locus_stem.planning.backfill import DataRequest
+from locus_stem.pipelines.batch_state import BatchState, request_key, requests_of
 from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.coverage import record_coverage
 from locus_stem.tables.loads import load_in_order
@@ -19,6 +18,7 @@ from locus_stem.tables.skips import Skip
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
+    from locus_stem.planning.request import DataRequest
     from locus_stem.tables.lake import Lake
     from locus_stem.tables.loads import Due
     from locus_stem.tables.staging import Staging
@@ -119,8 +119,7 @@ def answered(staging: Staging, batches: int) -> tuple[list[DataRequest], list[di
     manifests: list[dict[str, Any]] = []
 
     def read(number: int) -> tuple[list[DataRequest], list[dict[str, Any]]]:
-        mine = [DataRequest.from_json(item) for item in staging.read_json(f"batch-{number:04d}.json")]
-        return mine, staging.batch(number).manifests()
+        return requests_of(staging, number), staging.batch(number).manifests()
 
     with ThreadPoolExecutor(READERS) as readers:  # a thousand batches, each of some files, in an object store
         found = list(readers.map(read, range(batches)))

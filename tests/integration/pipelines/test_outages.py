@@ -9,10 +9,10 @@ import pytest
 
 from locus_stem.api.transport import DeadlineTransport
 from locus_stem.demo.compare import Loaded
-from locus_stem.pipelines import extract, failing, knowledge
+from locus_stem.pipelines import extract, failing, knowledge, plan
+from locus_stem.pipelines.batch_state import requests_of
 from locus_stem.pipelines.extract import extract_batch
-from locus_stem.pipelines.slot import Turn
-from locus_stem.planning.backfill import DataRequest
+from locus_stem.pipelines.slot import Turn, UnansweredError
 
 DAY = date(2025, 10, 26)
 SPAN = Loaded(
@@ -66,7 +66,7 @@ def comes_back_at_the_control(monkeypatch, module, transport):
 
 def answer_the_first(plant, planned):
     """Have one request of the batch answered before, so that there is something to hold the others against."""
-    requests = [DataRequest.from_json(item) for item in plant.staging.read_json("batch-0000.json")]
+    requests = requests_of(plant.staging, 0)
     with plant.client() as client:
         turn = Turn(client)
         assert extract_batch(requests[:1], plant.staging.batch(0), turn, {}) == 0
@@ -104,6 +104,40 @@ def test_a_site_that_is_never_answered_is_skipped_and_named_and_the_others_are_l
     assert "503" in loaded["skipped"][str(dead)]
     held = set(plant.lake.read("locus_site_data").column("site_id").to_pylist())
     assert held == set(plant.fleet.site_ids) - {dead}
+
+
+def in_batches_of_one(monkeypatch):
+    """Let a request be expected to take so long that each is a batch of its own."""
+    monkeypatch.setattr(plan, "seconds_a_request", lambda *_: 1000.0)
+
+
+def test_a_site_that_is_never_answered_is_skipped_where_its_batch_holds_no_other(plant, before, monkeypatch):
+    in_batches_of_one(monkeypatch)
+    plant = plant(sites=4)
+    planned = plant.plan(DAY)
+    assert len(planned.batches) == 4
+    transport = before(plant)
+    dead = plant.fleet.site_ids[0]
+    transport.ends = (f"/sites/{dead}/data",)
+    plant.extract(planned)
+    assert set(plant.load()["skipped"]) == {str(dead)}
+    held = set(plant.lake.read("locus_site_data").column("site_id").to_pylist())
+    assert held == set(plant.fleet.site_ids) - {dead}
+
+
+def test_an_api_that_is_away_for_every_batch_has_none_of_its_sites_skipped(plant, before, monkeypatch):
+    in_batches_of_one(monkeypatch)
+    plant = plant(sites=3)
+    planned = plant.plan(DAY)
+    transport = before(plant)
+    transport.ends = ("/data",)
+    for _ in range(2):
+        with pytest.raises(UnansweredError, match="503"):
+            plant.extract(planned)
+    transport.ends = ()
+    plant.extract(planned)
+    assert plant.load()["skipped"] == {}
+    assert plant.differences(SPAN) == []
 
 
 def test_details_of_an_api_that_comes_back_as_it_is_tried_are_all_had(plant, before, monkeypatch):

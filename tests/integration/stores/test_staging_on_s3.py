@@ -17,11 +17,11 @@ import pytest
 from locus_stem.api.client import LocusClient
 from locus_stem.api.credentials import LocusCredentials
 from locus_stem.demo import compare
+from locus_stem.pipelines.batch_state import requests_of
 from locus_stem.pipelines.extract import extract_batch
 from locus_stem.pipelines.load import load_backfill
 from locus_stem.pipelines.plan import plan_daily_backfill
 from locus_stem.pipelines.slot import Turn
-from locus_stem.planning.backfill import DataRequest
 from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Options
 from locus_stem.sandbox.server import Server
@@ -52,7 +52,7 @@ def client(url):
 
 
 def extracted(lake, staging, number, url):
-    requests = [DataRequest.from_json(item) for item in staging.read_json(f"batch-{number:04d}.json")]
+    requests = requests_of(staging, number)
     with client(url) as api:
         assert extract_batch(requests, staging.batch(number), Turn(api), OWNER) == 0
 

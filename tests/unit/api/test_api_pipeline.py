@@ -23,6 +23,7 @@ from locus_stem.api import (
     ServerError,
     answers,
 )
+from locus_stem.api.retry import GRACE
 
 BEARER = LocusCredentials(grant_type="bearer", password="x")
 Serve = Callable[[int], httpx.Response]
@@ -194,6 +195,28 @@ def test_an_oversized_answer_is_raised_by_the_reader_and_nothing_is_sent_after_i
     assert len(api.asked) == sent <= 4
 
 
+@pytest.mark.parametrize("status", [503, 429, 401])
+def test_an_error_is_told_by_its_status_however_long_its_body_is(status: int) -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b"<p>maintenance</p>" * 1000
+
+    answers_left = [httpx.Response(status, content=endless())]
+    waiting = Waiting(lambda number: answers_left.pop() if answers_left else good(number))
+    assert waiting.outcomes(range(1, 3)) == [type(None)] * 2
+    assert [one for one in waiting.done if isinstance(one, int)] == [1, 1, 2]
+    pauses = [one for one in waiting.done if isinstance(one, float)]
+    assert len(pauses) == 1
+    assert pauses[0] >= GRACE, "the API may still be sending it"
+    assert waiting.client.metrics.snapshot().by_status[status] == 1
+
+
+def test_an_answer_of_success_that_is_too_long_is_not_asked_for_again() -> None:
+    waiting = Waiting(lambda _: httpx.Response(200, content=iter([b" " * 2**20] * 65)))
+    assert waiting.outcomes(range(1, 2)) == [OversizedAnswerError]
+    assert waiting.done == [1]
+
+
 def test_a_fatal_error_ends_the_run_after_what_was_answered() -> None:
     api = Api(lambda number: httpx.Response(401) if number == 3 else good(number))
     got: list[Call] = []
@@ -319,9 +342,12 @@ class Waiting:
         self.now = 0.0
         self.serve = serve
         transport = httpx.MockTransport(self.ask)
-        self.client = LocusClient(BEARER, transport=transport, clock=lambda: self.now, sleep=self.sleep)
+        login = LocusCredentials(client_id="i", client_secret="s")
+        self.client = LocusClient(login, transport=transport, clock=lambda: self.now, sleep=self.sleep)
 
     def ask(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            return httpx.Response(200, json={"access_token": "T", "expires_in": 3600})
         number = int(request.url.path.rpartition("/")[2])
         self.done.append(number)
         self.now += 0.02
@@ -379,3 +405,11 @@ def test_a_call_that_waits_when_the_pipeline_is_closed_is_told_of() -> None:
     assert 55 < pipeline.wait_left <= 60
     assert pipeline.cut_off is not None
     assert pipeline.cut_off[0] == site(2)
+
+
+def test_a_call_that_was_answered_at_last_is_not_one_that_was_cut_off() -> None:
+    waiting = Waiting(faults(httpx.Response(503), httpx.Response(200, content=b"no JSON")))
+    with Pipeline(waiting.client, map(site, range(1, 2)), set_aside=15.0) as pipeline:
+        assert [outcome.error for outcome in pipeline] == [None]
+    assert [one for one in waiting.done if isinstance(one, int)] == [1, 1, 1]
+    assert pipeline.cut_off is None

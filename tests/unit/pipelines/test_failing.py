@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from locus_stem.pipelines.failing import failures, fruitless
+import httpx
+
+from locus_stem.api import LocusClient, LocusCredentials, LocusEndpoints
+from locus_stem.pipelines.failing import failing_still, failures, fruitless
 
 BEGAN = datetime(2025, 10, 27, tzinfo=UTC)
 
@@ -41,3 +44,20 @@ def test_failures_are_counted_by_entity_and_parts_of_an_older_version_have_none(
     del older["failed"]
     assert failures([older, part(100, failed=[1]), part(200, failed=[1, 2])]) == {1: 2, 2: 1}
     assert fruitless([older])[1] == {}
+
+
+def test_what_is_answered_at_last_when_it_is_asked_once_more_does_not_fail_still():
+    left = {7: [httpx.Response(503)]}
+
+    def serve(request):
+        site = int(request.url.path.rpartition("/")[2])
+        if site == 6:
+            return httpx.Response(500)
+        return left[site].pop() if left.get(site) else httpx.Response(200, json={"id": site})
+
+    calls = [LocusEndpoints.get_site.request(site_id=number) for number in (5, 6, 7)]
+    credentials = LocusCredentials(grant_type="bearer", password="x")
+    with LocusClient(credentials, transport=httpx.MockTransport(serve)) as client:
+        failing = failing_still(client, calls)
+    assert {call.arguments["site_id"] for call in failing} == {6}
+    assert left == {7: []}
