@@ -71,10 +71,10 @@ class Storage:
         given = {"host": self.server.url, "api_key": "sandbox-key", "timeout": self.timeout}
         return StemClient(StemCredentials(**given, label="stem_default"), **self.sending)
 
-    def plan(self, day=DAY, *, seconds=100.0, scheduled=False, slots=4, **params) -> Any:
+    def plan(self, day=DAY, *, seconds=100.0, set_aside=15.0, scheduled=False, slots=4, **params) -> Any:
         while True:
             with self.client() as client:
-                turn, run_scope = Turn(client, seconds), f"stem-{self.run_id}"
+                turn, run_scope = Turn(client, seconds, set_aside=set_aside), f"stem-{self.run_id}"
                 with usage_kept(self.lake, run_scope, turn):
                     planned = plan_stem_backfill(
                         self.lake, params, run_scope, day, turn, scheduled=scheduled, slots=slots

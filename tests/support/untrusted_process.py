@@ -17,7 +17,7 @@ from pathlib import Path
 from locus_stem.api.client import AsyncLocusClient, LocusClient, StemClient
 from locus_stem.api.credentials import LocusCredentials, StemCredentials
 from locus_stem.api.errors import LocusStemError
-from locus_stem.pipelines import stem_lists
+from locus_stem.pipelines import stem_refresh
 from locus_stem.pipelines.alert_sync import sync_alerts
 from locus_stem.pipelines.batch_state import requests_of
 from locus_stem.pipelines.bulk import load_monthly_bulk, plan_monthly_bulk
@@ -34,7 +34,7 @@ from locus_stem.tables.staging import Staging
 from locus_stem.waits.data import DataWait
 from locus_stem.waits.wait import look, look_async
 
-stem_lists.PATIENCE = 1.0
+stem_refresh.BUDGET_SECONDS = 1.0
 #: Shorter than in production, so that a suite ends: a turn, one that plans, a request (shorter than a turn, so that
 #: others are asked in one that begins with a request that hangs), and how long an entity may fail.
 TURN_SECONDS, PLAN_SECONDS, TIMEOUT, PATIENCE = 1.5, 2.5, 1.0, 0.5

@@ -204,10 +204,7 @@ class Pipeline:
         return None
 
     def _is_of_this_call(self, error: RefusedError | RetriableError) -> bool:
-        if isinstance(error, RefusedError):
-            return True
-        is_of_all = isinstance(error, RateLimitedError) or _named_wait(error) > LONGEST_WAIT
-        return self._set_aside is not None and not is_of_all
+        return isinstance(error, RefusedError) or (self._set_aside is not None and not is_of_all(error))
 
     # On the sending thread.
 
@@ -290,9 +287,14 @@ class Pipeline:
                 self._changed.notify_all()
 
 
+def is_of_all(error: RetriableError) -> bool:
+    """Tell whether a failure is of all calls: a 429, or a wait that is too long to be sat out."""
+    return isinstance(error, RateLimitedError) or _named_wait(error) > LONGEST_WAIT
+
+
 def _named_wait(error: RefusedError | RetriableError) -> float:
     """Give the seconds that the API asks to wait before anything is sent."""
     return (error.retry_after or 0.0) if isinstance(error, RetriableError) else 0.0
 
 
-__all__ = ["Outcome", "Pipeline", "Sender", "answers"]
+__all__ = ["Outcome", "Pipeline", "Sender", "answers", "is_of_all"]

@@ -14,6 +14,7 @@ from locus_stem.api.endpoint import Call, Endpoint, endpoints_of
 from locus_stem.api.errors import (
     ApiError,
     MalformedAnswerError,
+    OversizedAnswerError,
     RefusedError,
     StemNoData,
     StemNoResults,
@@ -201,14 +202,14 @@ class Paging:
         """Give the objects of a page that were not on an earlier one.
 
         :param answer: None for the refusal StemNoResults.
-        :raises MalformedAnswerError: the list takes more than :data:`MAX_LIST_WEIGHT`.
+        :raises OversizedAnswerError: the list takes more than :data:`MAX_LIST_WEIGHT`.
         """
         if answer is None:
             self._ended = True
             return []
         self.weight += answer.weight
         if self.weight > MAX_LIST_WEIGHT:
-            raise MalformedAnswerError(
+            raise OversizedAnswerError(
                 f"the list doesn't end: it has gone on past {MAX_LIST_WEIGHT // 2**20} MiB",
                 path=self._call.path,
             )

@@ -30,7 +30,7 @@ from locus_stem.tables.objects import load_data_available, load_objects
 from locus_stem.tables.schemas import snake_case
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 
     from locus_stem.api.endpoint import Call, Endpoint
     from locus_stem.api.pipeline import Outcome
@@ -223,7 +223,7 @@ def refresh_details(
         _load(lake, taken, today, result, asked)
     if begun and not done:
         first = next(iter(by_call.values()))
-        control = _known_call(lake, first.detail)
+        control = _known_call(lake, first.detail, failing)
         if not failing or control is None or not is_answered(turn.client, control):
             raise UnansweredError(first.detail.call(first.entity_id).path, turn.usage(), turn.last_error)
         for call, error in failing_still(turn.client, failing).items():
@@ -240,12 +240,14 @@ def _set_aside(outcome: Outcome) -> RetriableError | None:
     return error if isinstance(error, RetriableError) and not is_final else None
 
 
-def _known_call(lake: Lake, detail: Detail) -> Call | None:
-    """Give a call of this kind that has been answered, None where none has."""
-    for (entity_type, entity_id), fetch in last_fetches(lake, detail.table).items():
-        if entity_type == detail.entity_type and not fetch.skipped:
-            return detail.call(int(entity_id))
-    return None
+def _known_call(lake: Lake, detail: Detail, failing: Container[Call]) -> Call | None:
+    """Give a call of this kind that has been answered and is none of those that fail; None where there is none."""
+    answered = (
+        detail.call(int(entity_id))
+        for (entity_type, entity_id), fetch in last_fetches(lake, detail.table).items()
+        if entity_type == detail.entity_type and not fetch.skipped
+    )
+    return next((call for call in answered if call not in failing), None)
 
 
 def _until_over(queue: deque[Call], turn: Turn) -> Iterator[Call]:

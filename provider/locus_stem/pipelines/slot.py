@@ -87,9 +87,12 @@ class Turn:
         """
         return self._answers(calls, self.set_aside)
 
-    def _answers(self, calls: Iterable[Call], set_aside: float | None) -> Iterator[Outcome]:
+    def _answers(
+        self, calls: Iterable[Call], set_aside: float | None, at_least: float = 0.0
+    ) -> Iterator[Outcome]:
         with Pipeline(self.client, self._noted(calls), set_aside=set_aside) as pipeline:
-            alarm = threading.Timer(max(0.0, self._began + self.seconds - time.monotonic()), pipeline.close)
+            left = self._began + self.seconds - time.monotonic()
+            alarm = threading.Timer(max(at_least, left), pipeline.close)
             alarm.daemon = True
             alarm.start()
             try:
@@ -103,15 +106,16 @@ class Turn:
             self.endpoints.add(call.endpoint.path)
             yield call
 
-    def answer(self, call: Call, *, set_aside: float | None = None) -> Answer:
+    def answer(self, call: Call, *, set_aside: float | None = None, at_least: float = 0.0) -> Answer:
         """Ask one call.
 
         :param set_aside: seconds for which it is asked again where it fails; None: for the client's budget.
+        :param at_least: seconds that it is given where the turn ends sooner.
         :raises RefusedError: it is refused.
         :raises RetriableError: it still failed then.
         :raises UnansweredError: the API kept failing until the turn's end.
         """
-        for outcome in self._answers([call], set_aside):
+        for outcome in self._answers([call], set_aside, at_least):
             if outcome.error is not None:
                 raise outcome.error
             if outcome.answer is not None:

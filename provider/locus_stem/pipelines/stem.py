@@ -28,7 +28,8 @@ from locus_stem.pipelines.plan import (
     write_plan,
 )
 from locus_stem.pipelines.stem_extract import series_number
-from locus_stem.pipelines.stem_lists import listed_sites, refresh_sites
+from locus_stem.pipelines.stem_lists import listed_sites
+from locus_stem.pipelines.stem_refresh import refresh_sites
 from locus_stem.planning.stem import SITE, ZONE, StreamParams, plan_streams
 from locus_stem.tables.coverage import record_coverage
 from locus_stem.tables.loads import load_in_order
@@ -78,7 +79,7 @@ def plan_stem_backfill(
         return StreamParams.from_raw(raw_params, day=run_day, last_covered=last_covered, scheduled=scheduled)
 
     params = read(None)
-    left, counts = refresh_sites(lake, datetime.now(UTC).date(), turn)
+    left, counts = refresh_sites(lake, datetime.now(UTC).date(), turn, run_scope)
     usage = add_usage(lake, run_scope, turn.usage())
     if left:
         log.info("The slot is given back to others; the sites of %d clients are left to ask for", left)

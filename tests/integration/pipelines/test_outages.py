@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
-import httpx
 import pytest
 
-from locus_stem.api.transport import DeadlineTransport
 from locus_stem.demo.compare import Loaded
 from locus_stem.pipelines import extract, failing, knowledge, plan
 from locus_stem.pipelines.batch_state import requests_of
 from locus_stem.pipelines.extract import extract_batch
 from locus_stem.pipelines.slot import Turn, UnansweredError
+from locus_stem.tables.coverage import last_fetches
+from support.failing_transport import Failing
 
 DAY = date(2025, 10, 26)
 SPAN = Loaded(
@@ -20,26 +20,6 @@ SPAN = Loaded(
 )
 #: When details are asked for again.
 NEXT_WEEK = datetime.now(UTC).date() + timedelta(days=8)
-
-
-class Failing(httpx.BaseTransport):
-    """In front of the sandbox: HTTP 503 for each path that ends so, while it lasts."""
-
-    def __init__(self, base: str) -> None:
-        self.real = DeadlineTransport(base)
-        self.ends: tuple[str, ...] = ()
-        self.headers: dict[str, str] = {}
-        self.failed: list[str] = []
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path.endswith(self.ends):
-            self.failed.append(request.url.path)
-            assert len(self.failed) < 100, "it is asked for ever"
-            return httpx.Response(503, headers=self.headers)
-        return self.real.handle_request(request)
-
-    def close(self) -> None:
-        self.real.close()
 
 
 @pytest.fixture
@@ -151,11 +131,18 @@ def test_details_of_an_api_that_comes_back_as_it_is_tried_are_all_had(plant, bef
     assert plant.refused == {}
 
 
-def test_a_detail_that_is_never_answered_is_named(plant, before):
+def test_a_detail_that_is_never_answered_is_named(plant, before, monkeypatch):
     plant = plant(sites=4)
     plant.inventory()
     transport = before(plant)
     dead = plant.fleet.site_ids[1]
+
+    def dead_first(lake, table):
+        return dict(
+            sorted(last_fetches(lake, table).items(), key=lambda item: item[0] != ("site", str(dead)))
+        )
+
+    monkeypatch.setattr(knowledge, "last_fetches", dead_first)
     transport.ends = (f"/sites/{dead}/installinfo",)
     plant.inventory(today=NEXT_WEEK)
     assert set(plant.refused) == {("site", dead)}
