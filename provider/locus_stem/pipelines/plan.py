@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.pipelines.knowledge import (
@@ -23,10 +23,11 @@ from locus_stem.pipelines.knowledge import (
 from locus_stem.pipelines.slot import Usage
 from locus_stem.planning.backfill import chosen_entities, plan_backfill
 from locus_stem.planning.batches import batches
+from locus_stem.planning.intervals import expected_on
 from locus_stem.planning.params import LONGEST_REACH_BACK, BackfillParams, ParamError
 from locus_stem.tables.asked import unstorable
 from locus_stem.tables.counts import LoadCounts, summed
-from locus_stem.tables.coverage import last_days
+from locus_stem.tables.covered import last_days, short_dates
 from locus_stem.tables.staging import Staging, StagingError
 
 if TYPE_CHECKING:
@@ -145,20 +146,31 @@ def plan_daily_backfill(
 
 def reach_back(
     lake: Lake, table: str, granularity: str, run_day: date, start_after: Callable[[date], date]
-) -> Callable[[int | str, Sequence[str]], date]:
+) -> Callable[[int | str, Sequence[str], str], date]:
     """Tell where each entity begins: at the last day before a hole in any of its fields, so that none is left.
 
+    A date of which only a part was asked, as by a run by hand at noon, is a hole too, unless it is the last.
     A field that has no day yet, as of a new entity, begins with the run's range.
 
     :param start_after: from the last covered day to the range's first day.
     """
     every_date = granularity not in {"monthly", "yearly"}
-    days = last_days(lake, table, granularity, run_day - LONGEST_REACH_BACK if every_date else None)
+    since = run_day - LONGEST_REACH_BACK
+    days = last_days(lake, table, granularity, since if every_date else None)
+    whole = cache(partial(expected_on, granularity=granularity))
+    short = short_dates(lake, table, granularity, since, whole(run_day, "UTC")) if every_date else {}
     first_day = cache(start_after)
 
-    def start_of(entity_id: int | str, fields: Sequence[str]) -> date:
-        known = days.get(str(entity_id), {})
-        return first_day(min((known[name] for name in fields if name in known), default=run_day))
+    def start_of(entity_id: int | str, fields: Sequence[str], zone: str) -> date:
+        entity, known = str(entity_id), days.get(str(entity_id), {})
+        reached = [known[name] for name in fields if name in known]
+        reached += [
+            day
+            for name in fields
+            for day, expected in short.get((entity, name), {}).items()
+            if day < known.get(name, day) and expected < whole(day, zone)
+        ]
+        return first_day(min(reached, default=run_day))
 
     return start_of
 

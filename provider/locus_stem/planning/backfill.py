@@ -43,7 +43,7 @@ def plan_backfill(
     clients: Iterable[Mapping[str, Any]],
     available: Iterable[Mapping[str, Any]],
     now: datetime,
-    start_of: Callable[[int, Sequence[str]], date] | None = None,
+    start_of: Callable[[int, Sequence[str], str], date] | None = None,
 ) -> BackfillPlan:
     """Plan the requests of a backfill.
 
@@ -52,7 +52,7 @@ def plan_backfill(
     :param clients: rows of ``locus_clients`` (client_id, tz)
     :param available: rows of ``locus_data_available`` of the chosen entities at least
     :param now: aware; intervals still open then are not asked
-    :param start_of: from an entity's id and fields to its own first date, where some reach back further
+    :param start_of: from an entity's id, fields and zone to its own first date, where some reach back further
     :raises ParamError: for unknown ids, and for fields that no chosen entity has at this granularity
     """
     sites = list(sites)
@@ -75,7 +75,7 @@ def plan_backfill(
             continue
         zone = zones[entity.site_id]
         names = [name for group in groups for name in group.fields]
-        start = start_of(entity.entity_id, names) if start_of else params.start
+        start = start_of(entity.entity_id, names, zone) if start_of else params.start
         if (zone, start) not in cut:
             cut[zone, start] = slices(start, params.end, zone, params.granularity, now)
         unclosed += not cut[zone, start]

@@ -22,6 +22,7 @@ __all__ = [
     "ceil_to_grid",
     "closed_end",
     "expected_by_date",
+    "expected_on",
     "first_start",
     "floor_to_grid",
     "interval_end",
@@ -96,6 +97,12 @@ def expected_by_date(start: datetime, end: datetime, zone: str, granularity: str
                 counts[day] = counts.get(day, 0) + 1
         at = until
     return counts
+
+
+def expected_on(day: date, zone: str, granularity: str) -> int:
+    """Count the intervals that begin on a whole local date."""
+    start, end = first_instant(day, zone), first_instant(day + _DAY, zone)
+    return expected_by_date(start, end, zone, granularity).get(day, 0)
 
 
 def ceil_to_grid(instant: datetime, step: timedelta) -> datetime:

@@ -103,7 +103,7 @@ def plan_streams(
     unlisted: Mapping[str, str],
     refused: Mapping[str, str],
     now: datetime,
-    start_of: Callable[[str, Sequence[str]], date] | None = None,
+    start_of: Callable[[str, Sequence[str], str], date] | None = None,
 ) -> StreamPlan:
     """Plan the requests: for each site the fewest that hold the range, from the begin of its first stream.
 
@@ -113,7 +113,7 @@ def plan_streams(
     :param unlisted: sites that the API no longer lists, and why they aren't asked
     :param refused: sites that it refuses to list, and why
     :param now: aware; intervals still open then are not asked
-    :param start_of: from a site and its stream types to its own first date, where some reach back further
+    :param start_of: from a site, its stream types and their zone to its own first date, where some reach back further
     :raises ParamError: a site is not known
     """
     rows = {str(row["site_id"]): row for row in sites}
@@ -135,7 +135,7 @@ def plan_streams(
             skipped[site] = f"the site has no stream {' or '.join(params.stream_types or ('at all',))}"
             continue
         starts[site] = {name: floor_to_grid(at, _step(params)) for name in types if (at := streams[name])}
-        first = start_of(site, types) if start_of else params.start
+        first = start_of(site, types, ZONE) if start_of else params.start
         mine = _requests(params, site, len(starts) - 1, types, starts[site], first, now)
         unclosed += not mine
         requests += mine

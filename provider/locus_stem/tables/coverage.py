@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from locus_stem.tables.sql import Filter
 
 __all__ = [
-    "Fetch", "last_days", "last_fetches", "record_counts", "record_coverage", "record_fetch", "record_fetches",
-    "record_marks", "record_skips",
+    "Fetch", "last_fetches", "record_counts", "record_coverage", "record_fetch", "record_fetches",
+    "record_marks", "record_skips", "recorded",
 ]  # fmt: skip
 
 TABLE = "coverage"
@@ -181,83 +181,11 @@ def record_fetches(lake: Lake, source: str, fetches: Sequence[Fetch]) -> LoadCou
     return total
 
 
-def last_days(
-    lake: Lake, source: str, granularity: str, since: date | None = None
-) -> dict[str, dict[str, date]]:
-    """Return the last local date of each field of each entity that was asked for; skipped rows don't count.
-
-    :param since: look for holes from here: a field that has rows before a missing date gives the date before that.
-        Only for granularities of which every date has rows.
-    """
-    spans: dict[tuple[str, str], _Span] = {}
-    filters: list[Filter] = [("granularity", "=", granularity), ("field", "!=", ""), ("skipped", "=", None)]
-    for batch in _batches(lake, source, ["entity_id", "field", "local_date"], filters):
-        recent = pc.greater_equal(batch.column("local_date"), since or date.min)
-        rows = pa.table(batch).append_column("recent", recent.cast(pa.int64()))
-        grouped = rows.group_by(["entity_id", "field"]).aggregate(
-            [("local_date", "min"), ("local_date", "max"), ("recent", "sum")]
-        )
-        columns = ["entity_id", "field", "local_date_min", "local_date_max", "recent_sum"]
-        for entity, field, *span in zip(*(grouped.column(name).to_pylist() for name in columns), strict=True):
-            first, last, recent_dates = span
-            spans[entity, field] = _Span(first, last, recent_dates).with_other(spans.get((entity, field)))
-    holed = {key: whole for key, whole in spans.items() if since is not None and whole.has_hole(since)}
-    found: dict[str, dict[str, date]] = {}
-    for (entity, field), whole in spans.items():
-        found.setdefault(entity, {})[field] = whole.last
-    for (entity, field), last in _before_holes(lake, source, filters, holed, since).items():
-        found[entity][field] = last
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """First and last date of a field's rows, and how many there are from a date on."""
-
-    first: date
-    last: date
-    recent: int
-
-    def with_other(self, other: _Span | None) -> _Span:
-        if other is None:
-            return self
-        return _Span(min(self.first, other.first), max(self.last, other.last), self.recent + other.recent)
-
-    def has_hole(self, since: date) -> bool:
-        return self.last >= since and (self.last - max(self.first, since)).days + 1 > self.recent
-
-
-def _before_holes(
-    lake: Lake,
-    source: str,
-    filters: list[Filter],
-    holed: Mapping[tuple[str, str], _Span],
-    since: date | None,
-) -> dict[tuple[str, str], date]:
-    """Return the date before the first hole of each of these fields."""
-    if not holed or since is None:
-        return {}
-    dates: dict[tuple[str, str], set[date]] = {key: set() for key in holed}
-    for batch in _batches(
-        lake, source, ["entity_id", "field", "local_date"], [*filters, ("local_date", ">=", since)]
-    ):
-        for entity, field, day in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            if (entity, field) in dates:
-                dates[entity, field].add(day)
-    found = {}
-    for key, held in dates.items():
-        day = max(holed[key].first, since)
-        while day in held:
-            day += timedelta(days=1)
-        found[key] = day - timedelta(days=1)
-    return found
-
-
 def last_fetches(lake: Lake, source: str) -> dict[tuple[str, str], Fetch]:
     """Return the last fetch of each list or detail, refused ones included, by (entity_type, entity_id)."""
     found: dict[tuple[str, str], Fetch] = {}
     filters: list[Filter] = [("granularity", "=", ""), ("field", "=", "")]
-    for batch in _batches(lake, source, ["entity_type", "entity_id", "local_date", "skipped"], filters):
+    for batch in recorded(lake, source, ["entity_type", "entity_id", "local_date", "skipped"], filters):
         for kind, entity, day, skipped in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             if (kind, entity) not in found or found[kind, entity].day < day:
                 found[kind, entity] = Fetch(kind, entity, day, skipped)
@@ -344,7 +272,8 @@ def _fields(names: Collection[str]) -> list[Filter]:
     return [("field", "in", sorted(names))] if len(names) <= NAMED_FIELDS else []
 
 
-def _batches(lake: Lake, source: str, columns: list[str], filters: list[Filter]) -> Iterator[pa.RecordBatch]:
+def recorded(lake: Lake, source: str, columns: list[str], filters: list[Filter]) -> Iterator[pa.RecordBatch]:
+    """Read columns of a table's coverage, batch by batch."""
     table = lake.open(TABLE)
     if table is not None:
         batches, _ = lake.batches(table, columns, [("source", "=", source), *filters])

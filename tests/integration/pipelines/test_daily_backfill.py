@@ -204,6 +204,20 @@ def test_coverage_adds_up_to_what_the_sandbox_holds(plant):
     assert all(mark["expected"] >= mark["received"] + mark["null_count"] for mark in marks)
 
 
+def test_a_scheduled_run_completes_a_date_of_which_a_run_by_hand_has_asked_a_part(plant):
+    plant = plant(sites=3)
+    plant.sending = {"now": lambda: datetime(2025, 10, 8, 19, 0, tzinfo=UTC)}
+    plant.backfill(date(2025, 10, 8), start="2025-10-06", end="2025-10-09")
+    marks = plant.lake.read("coverage").to_pylist()
+    partly = {mark["expected"] for mark in marks if mark["field"] and mark["local_date"] == date(2025, 10, 8)}
+    assert partly
+    assert all(0 < expected < 24 for expected in partly)
+    plant.sending = {}
+    plant.backfill(date(2025, 10, 26), start="2025-10-09", end="2025-10-27")
+    plant.backfill(date(2025, 10, 26), scheduled=True)
+    assert plant.differences(Loaded("site", "hourly", date(2025, 10, 6), date(2025, 10, 27), AFTER)) == []
+
+
 def test_a_scheduled_run_reaches_back_to_the_last_day_covered(plant):
     plant = plant(sites=2)
     plant.backfill(date(2025, 10, 1), scheduled=True)

@@ -171,7 +171,7 @@ def test_some_sites_begin_earlier_than_the_range_where_they_have_a_hole():
         StreamParams(date(2026, 1, 8), date(2026, 1, 9)),
         site("a", MONITOR=old),
         site("b", MONITOR=old),
-        start_of=lambda name, types: date(2026, 1, 1 if name == "b" else 8),
+        start_of=lambda name, types, zone: date(2026, 1, 1 if name == "b" else 8),
     )
     assert [request.slice.start.day for request in plan.requests] == [8, 1]
 

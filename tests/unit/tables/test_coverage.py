@@ -7,7 +7,6 @@ import pytest
 
 from locus_stem.tables.coverage import (
     Fetch,
-    last_days,
     last_fetches,
     record_counts,
     record_coverage,
@@ -139,18 +138,6 @@ def test_an_answer_after_a_skip_takes_the_reason_away(bench):
     assert held(bench) == {("1", "W", date(2024, 2, 1)): (24, 1, 0, None)}
 
 
-def test_the_last_days_are_of_one_table_and_granularity_and_leave_skips_out(bench):
-    assert last_days(bench.lake, SOURCE, "hourly") == {}
-    part = bench.stage([(1, 0, {"W": 1.0})])
-    record(bench, [part], [asked(1, ["W"], 0, 36)])
-    record(bench, [part], [asked(1, ["W"], 0, 96)], granularity="15min")
-    record_skips(bench.lake, SOURCE, "site", "hourly", [Skip(1, "W", "403", "UTC", hour(48), hour(72))])
-    record_fetch(bench.lake, SOURCE, "partner", "1", date(2025, 1, 1))
-    assert last_days(bench.lake, SOURCE, "hourly") == {"1": {"W": date(2024, 2, 2)}}
-    assert last_days(bench.lake, SOURCE, "15min") == {"1": {"W": date(2024, 2, 4)}}
-    assert last_days(bench.lake, "locus_component_data", "hourly") == {}
-
-
 def test_fetches_are_remembered_by_their_last_day_refused_ones_too(bench):
     lake = bench.lake
     assert last_fetches(lake, "locus_sites") == {}
@@ -186,16 +173,6 @@ def test_the_day_on_which_clocks_change_expects_as_many_intervals_as_it_has(benc
     change = date(2024, 3, 31) if zone == "Europe/Berlin" else date(2024, 3, 10)
     short = {day for (_, _, day), counts in held(bench).items() if counts[0] == 23}
     assert change in short
-
-
-def test_the_last_days_stop_before_a_hole(bench):
-    part = bench.stage([(1, 0, {"W": 1.0})])
-    record(bench, [part], [asked(1, ["W"], 0, 48)])
-    record(bench, [part], [asked(1, ["W"], 96, 120)])
-    assert last_days(bench.lake, SOURCE, "hourly") == {"1": {"W": date(2024, 2, 5)}}
-    assert last_days(bench.lake, SOURCE, "hourly", date(2024, 1, 1)) == {"1": {"W": date(2024, 2, 2)}}
-    assert last_days(bench.lake, SOURCE, "hourly", date(2024, 2, 4)) == {"1": {"W": date(2024, 2, 3)}}
-    assert last_days(bench.lake, SOURCE, "hourly", date(2024, 2, 5)) == {"1": {"W": date(2024, 2, 5)}}
 
 
 @pytest.mark.parametrize("fields", [3, 101])
