@@ -22,14 +22,13 @@ from locus_stem.pipelines.knowledge import (
 from locus_stem.pipelines.load import (
     Loaded,
     answered,
-    asked_when,
     overtaken_notes,
-    parts_of,
     refusals,
     refused_when,
     span_of,
     windows,
 )
+from locus_stem.pipelines.overlaps import asked_when, parts_of
 from locus_stem.pipelines.plan import (
     LISTS_MAX_AGE_DAYS,
     NothingAllowedError,
@@ -172,7 +171,7 @@ def load_monthly_bulk(lake: Lake, staging: Staging) -> Loaded:
         for site_id in sites[item["zone"]]
         if site_id not in unfit
     ]
-    parts = parts_of(manifests)
+    parts = parts_of(staging, manifests)
     log.info("Loading %d part(s) of %d requests into %s", len(parts), len(requests), TABLE)
     skipped, records = _skips(requests, sites, refused, outcome, unfit)
     having = sites_answered(lake, parts, asked)

@@ -31,6 +31,7 @@ from locus_stem.pipelines.failing import (
     is_answered,
     of_another_batch,
 )
+from locus_stem.pipelines.overlaps import numbered
 from locus_stem.pipelines.rows import UnfitAnswerError, measurement_rows
 from locus_stem.pipelines.slot import UnansweredError
 from locus_stem.planning.fields import FieldGroup, halve
@@ -312,7 +313,7 @@ class _Part:
         as_of = _earlier(asked_at, server_date)
         end = closed_end(request.slice.end, request.zone, request.granularity, as_of)
         rows, remarks = self.source.rows(payload, request, end)
-        self._tables.append(rows)
+        self._tables.append(numbered(rows, len(self._answered)))
         self._rows += rows.num_rows
         self._answered.append(
             {

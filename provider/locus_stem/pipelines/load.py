@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.pipelines.batch_state import BatchState, request_key, requests_of
+from locus_stem.pipelines.overlaps import asked_when, parts_of
 from locus_stem.tables.counts import LoadCounts
 from locus_stem.tables.coverage import record_coverage
 from locus_stem.tables.loads import load_in_order
@@ -16,7 +17,7 @@ from locus_stem.tables.measurements import Asked, load_measurements
 from locus_stem.tables.skips import Skip
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
     from locus_stem.planning.request import DataRequest
     from locus_stem.tables.lake import Lake
@@ -68,7 +69,7 @@ def load_backfill(lake: Lake, staging: Staging) -> Loaded:
     outcome = BatchState.from_manifests(manifests)
     skipped, bad_fields = refusals(requests, outcome)
     asked = _asked(manifests, skipped)
-    parts = parts_of(manifests)
+    parts = parts_of(staging, manifests)
     table, granularity, level = plan["table"], plan["granularity"], plan["level"]
     log.info("Loading %d part(s) of %d slices into %s", len(parts), len(asked), table)
 
@@ -163,23 +164,6 @@ def _asked(manifests: Sequence[dict[str, Any]], skipped: dict[int, str]) -> list
         Asked(item["entity"], item["site"], item["zone"], fields, start, end, asked_when(item))
         for item, fields, start, end in windows(manifests, skipped)
     ]
-
-
-def parts_of(manifests: Iterable[dict[str, Any]]) -> list[str]:
-    """Give the staged parts: of two tries that have overlapped, the one that asked first comes first.
-
-    The last value of a key counts, and a try that was thought dead may write after the one that took its place.
-    """
-    with_rows = [manifest for manifest in manifests if manifest["part"]]
-    return [
-        manifest["part"]
-        for manifest in sorted(with_rows, key=lambda manifest: min(map(asked_when, manifest["answered"])))
-    ]
-
-
-def asked_when(item: Mapping[str, Any]) -> datetime:
-    """Give the instant at which an answer was asked for."""
-    return datetime.fromisoformat(item["asked_at"])
 
 
 def refused_when(outcome: BatchState, request: DataRequest, name: str) -> datetime:

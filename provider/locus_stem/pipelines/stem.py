@@ -12,13 +12,12 @@ from locus_stem.pipelines.batch_state import BatchState, request_key
 from locus_stem.pipelines.load import (
     Loaded,
     answered,
-    asked_when,
     overtaken_notes,
-    parts_of,
     refused_when,
     span_of,
     windows,
 )
+from locus_stem.pipelines.overlaps import asked_when, parts_of
 from locus_stem.pipelines.plan import (
     NothingAllowedError,
     Planned,
@@ -147,7 +146,7 @@ def load_stem_backfill(lake: Lake, staging: Staging) -> Loaded:
         for name in fields
         if (begun := begins.within(sites[item["entity"]], name, start)) < end
     ]
-    parts = parts_of(manifests)
+    parts = parts_of(staging, manifests)
     log.info("Loading %d part(s) of %d requests into %s", len(parts), len(requests), TABLE)
     granularity = plan["granularity"]
 

@@ -19,6 +19,7 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from locus_stem.tables.lake import Lake
@@ -83,6 +84,13 @@ class Staging:
                 return json.loads(stream.read())
         except FileNotFoundError as error:
             raise self._unseen(name) from error
+
+    def rewritten(self, part: str, work: Callable[[pa.Table], pa.Table]) -> str:
+        """Write a part anew as another file, and return its address; the part itself stays."""
+        with self.lake.files() as (filesystem, base):
+            rows = pq.read_table(base + part.removeprefix(self.lake.uri), filesystem=filesystem)
+        path = f"{part.removeprefix(self.lake.uri + '/').removesuffix('.parquet')}-{uuid.uuid4().hex[:8]}.parquet"
+        return _write_rows(self.lake, path, work(rows))
 
     def remove(self) -> None:
         """Delete everything of the plan; nothing is fine too.
@@ -151,11 +159,7 @@ class BatchStaging:
         place, mark = len(self._manifest_paths()), uuid.uuid4().hex[:8]
         part = None
         if rows is not None:
-            sink = pa.BufferOutputStream()
-            pq.write_table(rows, sink, row_group_size=ROW_GROUP_ROWS)
-            path = f"{self._folder()}/part-{place:05d}-{mark}.parquet"
-            _write(lake, path, sink.getvalue())
-            part = f"{lake.uri}/{path}"
+            part = _write_rows(lake, f"{self._folder()}/part-{place:05d}-{mark}.parquet", rows)
         whole = {**manifest, "part": part}
         _write(lake, f"{self._folder()}/manifest-{place:05d}-{mark}.json", json.dumps(whole).encode())
         return whole
@@ -197,6 +201,14 @@ def _listed(lake: Lake, folder: str, *, recursive: bool = False) -> list[pyarrow
     with lake.files() as (filesystem, base):
         selector = pyarrow.fs.FileSelector(f"{base}/{folder}", allow_not_found=True, recursive=recursive)
         return list(filesystem.get_file_info(selector))
+
+
+def _write_rows(lake: Lake, path: str, rows: pa.Table) -> str:
+    """Write rows as a Parquet file and return its address."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, row_group_size=ROW_GROUP_ROWS)
+    _write(lake, path, sink.getvalue())
+    return f"{lake.uri}/{path}"
 
 
 def _write(lake: Lake, path: str, content: bytes | pa.Buffer) -> None:

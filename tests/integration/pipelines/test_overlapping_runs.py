@@ -13,6 +13,7 @@ from locus_stem.tables.staging import BatchStaging
 from support.plant import NOW
 
 START, END = date(2025, 9, 20), date(2025, 10, 20)
+FIRST = datetime(2023, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture(params=["site", "component"])
@@ -60,23 +61,67 @@ def test_the_run_that_asked_first_and_loads_last_puts_no_revised_value_back(plan
     assert (made.lake.open(table).version(), made.lake.open("coverage").version()) == before
 
 
-def test_a_try_that_was_thought_dead_and_writes_after_its_successor_puts_no_revised_value_back(
-    plant, monkeypatch
-):
-    made, commit_part = plant(2), BatchStaging.commit_part
-    planned, late = made.plan(END, granularity="hourly", start=str(START), end=str(END)), []
+def overlapped(monkeypatch, extract, change):
+    """Let a try write its first part after another one has begun behind it, asked everything and ended."""
+    commit_part, late = BatchStaging.commit_part, []
 
     def succeeded_before(self, *part):
         if not late:
             late.append(part)
-            revise(made, "site", START, START + timedelta(days=5), factor=1.5)
-            made.extract(planned)
+            change()
+            extract()
         return commit_part(self, *part)
 
-    monkeypatch.setattr(BatchStaging, "commit_part", succeeded_before)
-    made.extract(planned)
+    with monkeypatch.context() as patched:
+        patched.setattr(BatchStaging, "commit_part", succeeded_before)
+        extract()
+
+
+@pytest.mark.parametrize("gaps", ["missing", "empty"])
+def test_a_try_that_was_thought_dead_and_writes_after_its_successor_puts_no_value_back(
+    plant, level, monkeypatch, gaps
+):
+    made = plant(2, gaps=gaps)
+    planned = made.plan(END, level=level, granularity="hourly", start=str(START), end=str(END))
+
+    def change():
+        revise(made, level, START, START + timedelta(days=5), factor=1.5)
+        revise(made, level, START + timedelta(days=6), START + timedelta(days=8), withdraw=True)
+
+    overlapped(monkeypatch, lambda: made.extract(planned), change)
     made.load()
-    assert made.differences(Loaded("site", "hourly", START, END, NOW)) == []
+    span = Loaded(level, "hourly", START, END, NOW)
+    assert made.differences(span) == []
+    assert coverage(made.lake, made.fleet, [span]).examples == []
+
+
+def test_a_try_of_stem_that_was_thought_dead_puts_no_withdrawn_value_back(storage, monkeypatch):
+    made = storage(sites=3)
+    planned = made.plan()
+    first, second, third = made.fleet.stem.site_ids
+
+    def change():
+        noon = datetime(2025, 10, 22, 12, tzinfo=UTC)
+        made.server.revise("stem_site", first, noon, noon + timedelta(hours=3), withdraw=True)
+        made.server.revise("stem_site", second, NOW - timedelta(days=30), NOW, withdraw=True)
+        made.server.revise("stem_site", third, noon, noon + timedelta(hours=1), fields=["MONITOR"])
+
+    overlapped(monkeypatch, lambda: made.extract(planned), change)
+    made.load()
+    assert made.differences() == []
+
+
+def test_months_of_a_try_that_was_thought_dead_are_those_of_its_successor(bulk, monkeypatch):
+    made = bulk(6)
+    planned = made.plan()
+
+    def change():
+        for site_id in made.plant.fleet.site_ids:
+            made.plant.server.revise("site", site_id, FIRST, FIRST + timedelta(days=90), factor=2.0)
+
+    overlapped(monkeypatch, lambda: made.extract(planned), change)
+    made.load()
+    assert made.differences() == []
 
 
 def test_an_entity_that_was_refused_later_keeps_its_values_and_its_mark_in_any_order(plant):
