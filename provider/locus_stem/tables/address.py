@@ -24,6 +24,8 @@ CONNECTION_ID = re.compile(r"[\w.-]+", re.ASCII)
 #: Azure's keys end in =, which no container's name holds.
 CONTAINER = re.compile(r"[\w$-]+", re.ASCII)
 HEX = re.compile("%[0-9A-Fa-f]{2}")
+#: deltalake panics at the first five; control characters it leaves out or refuses, where pyarrow keeps them.
+UNFIT = re.compile(r"[\[\]|\\^\x00-\x1f\x7f]")
 
 
 class LakeError(ValueError):
@@ -104,6 +106,16 @@ class LakeAddress:
         if more:
             raise LakeError(f"lake {shown} is followed by ? or #; {ALLOWED}")
         path = path.rstrip("/")
+        if UNFIT.search(path):
+            raise LakeError(
+                f"lake {shown}: a folder's name can't hold [ ] | \\ ^ or a control character, which deltalake and "
+                f"pyarrow don't both take; {ALLOWED}"
+            )
+        if {"", ".", ".."} & set(path.split("/")[1:]):
+            raise LakeError(
+                f"lake {shown}: a folder's name can't be empty, . or .., which deltalake and pyarrow don't both take; "
+                f"{ALLOWED}"
+            )
         return cls(f"{scheme}://{place}{path}", scheme, conn_id, place, path)
 
 

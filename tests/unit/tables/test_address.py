@@ -17,6 +17,7 @@ ACCOUNT = "account.dfs.core.windows.net"
         ("s3://bucket/lake/", "s3://bucket/lake", None, "bucket", "/lake"),
         ("s3://aws_default@bucket/a/b", "s3://bucket/a/b", "aws_default", "bucket", "/a/b"),
         ("s3://aws.west-1@bucket", "s3://bucket", "aws.west-1", "bucket", ""),
+        ("s3://bucket/.a/..b/...//", "s3://bucket/.a/..b/...", None, "bucket", "/.a/..b/..."),
         ("gs://google_cloud_default@bucket/l", "gs://bucket/l", "google_cloud_default", "bucket", "/l"),
         (f"abfss://c@{ACCOUNT}/l", f"abfss://c@{ACCOUNT}/l", None, f"c@{ACCOUNT}", "/l"),
         (f"abfss://wasb@c@{ACCOUNT}/l", f"abfss://c@{ACCOUNT}/l", "wasb", f"c@{ACCOUNT}", "/l"),
@@ -42,6 +43,15 @@ def test_the_connection_is_taken_out_of_an_address_and_the_rest_is_the_lakes_nam
         ("gs://a b@bucket/lake", "keys don't belong"),
         ("s3://aws_default@bucket/lake?x=1", "followed by"),
         ("s3://bucket/my%20lake", "write the character itself"),
+        ("s3://bucket//lake", "can't be empty, . or .."),
+        ("gs://bucket/a//b", "can't be empty, . or .."),
+        ("s3://bucket/a/./b", "can't be empty, . or .."),
+        (f"abfss://c@{ACCOUNT}/a/..", "can't be empty, . or .."),
+        *(
+            (f"{place}/lake{char}1/west", r"can't hold [ ] | \ ^ or a control character")
+            for place in ("s3://aws_default@bucket", "gs://bucket", f"abfss://c@{ACCOUNT}")
+            for char in "[]|\\^\t\n\x7f"
+        ),
         ("s3://bucket/mail@home", "no folder has an @"),
         ("s3://bucket:9000/lake", "keys don't belong"),
         (f"abfss://wasb_default@a=b@{ACCOUNT}/lake", "keys don't belong"),
@@ -105,10 +115,10 @@ def test_nor_are_they_where_the_scheme_is_unknown(scheme, before, pieces, betwee
 @given(
     scheme=st.sampled_from(["s3", "gs", "abfss"]),
     conn_id=st.none() | st.from_regex(r"[A-Za-z0-9_.-]+", fullmatch=True),
-    folder=st.text(string.ascii_letters + string.digits + "/ :=+&!~", max_size=20),
+    folders=st.lists(st.text(string.ascii_letters + string.digits + " :=+&!~", min_size=1, max_size=8)),
 )
-def test_an_address_is_taken_with_and_without_connection(scheme, conn_id, folder):
+def test_an_address_is_taken_with_and_without_connection(scheme, conn_id, folders):
     place = f"container@{ACCOUNT}" if scheme == "abfss" else "bucket"
-    found = LakeAddress.parse(f"{scheme}://{f'{conn_id}@' if conn_id else ''}{place}/{folder}")
-    path = f"/{folder}".rstrip("/")
+    path = "".join(f"/{folder}" for folder in folders)
+    found = LakeAddress.parse(f"{scheme}://{f'{conn_id}@' if conn_id else ''}{place}{path}/")
     assert found == LakeAddress(f"{scheme}://{place}{path}", scheme, conn_id, place, path)
