@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, BaseHook
@@ -197,7 +198,20 @@ def _azure(address: LakeAddress, connection: Connection, label: str) -> Store:
     found = {name: str(value) for name, value in keys.items()}
     for name in {"account_key", "sas_token", "client_secret"} & found.keys():
         mask(found[name])
+    if "account_key" in found and not _is_base64(found["account_key"]):
+        raise LakeError(
+            f"lake {address.uri}: field {'password' if password else 'shared_access_key (in extra)'} of {label} can't "
+            "be used; allowed: the account's key, which is base64"
+        )
     return azure_store(address, found)
+
+
+def _is_base64(key: str) -> bool:
+    """Say whether both engines can read a key: deltalake takes no spelling but the usual one."""
+    try:
+        return b64encode(b64decode(key, validate=True)).decode() == key
+    except ValueError:
+        return False
 
 
 def _extra(address: LakeAddress, connection: Connection) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.fs
@@ -86,7 +88,7 @@ class OtherStore:
             filesystem.delete_file(probe)
         except (OSError, pa.ArrowException) as error:
             said = scrubbed(without_colours(error), self._keys())  # a store may quote what it was sent
-            if any(mark in said.upper() for mark in FINAL_MARKS):
+            if _is_final(said, self.address):
                 raise LakeError(
                     f"lake {self.address.uri}: a file can't be written and removed there ({said}); correct the "
                     "address, or give its keys the right to list, read, write and delete"
@@ -131,3 +133,12 @@ def azure_store(address: LakeAddress, keys: Mapping[str, str]) -> OtherStore:
         **{f"azure_storage_{name}": value for name, value in keys.items()},
     }
     return OtherStore(address, lambda: options, lambda: pyarrow.fs.AzureFileSystem(account, **keys))
+
+
+def _is_final(said: str, address: LakeAddress) -> bool:
+    """Say whether no repetition helps after this answer; names of the address in it mean nothing."""
+    account = address.place.partition("@")[2].partition(".")[0]
+    names = {*address.place.split("@"), account, *address.path.split("/")} - {""}
+    quoted = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    rest = re.sub(rf"(?<!\w)(?:{quoted})(?!\w)", "", unquote(said)).upper()
+    return any(mark in rest for mark in FINAL_MARKS)

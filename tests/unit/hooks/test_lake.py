@@ -29,6 +29,16 @@ print(len(dags), table_asset("locus_sites", conn_id="west").uri)
 """
 
 
+class Failing:
+    """A file system whose store says this."""
+
+    def __init__(self, said):
+        self.said = said
+
+    def open_output_stream(self, _):
+        raise OSError(self.said)
+
+
 @pytest.fixture
 def connection(monkeypatch):
     def make(**fields):
@@ -135,15 +145,50 @@ def test_a_key_in_the_place_of_its_path_is_not_shown(connection, times):
 
 @pytest.mark.parametrize("said", ["403 Forbidden", "connection reset"])
 def test_what_a_store_quotes_of_its_keys_is_not_shown(said):
-    class Quoting:
-        def open_output_stream(self, _):
-            raise OSError(f"{said}: SharedAccessSignature=very-secret")
-
     store = OtherStore(
         LakeAddress.parse(f"abfss://c@{ACCOUNT}/l"),
         lambda: {"azure_storage_sas_token": "very-secret"},
-        Quoting,
+        lambda: Failing(f"{said}: SharedAccessSignature=very-secret"),
     )
     with pytest.raises((LakeError, LakeUnavailableError), match=said) as caught:
         store.check()
     assert "very-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key", ["very-secret key!!", "dmVyeS1zZWNyZXQ", "dmVyeS1zZWNyZXQ=\n", "dmVyeS1zZWNyZXR=", "kéy"]
+)
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("password", lambda key: {"password": key}),
+        (r"shared_access_key \(in extra\)", lambda key: {"extra": {"shared_access_key": key}}),
+    ],
+)
+def test_a_key_of_azures_that_is_no_base64_is_refused_by_its_fields_name(connection, field, fields, key):
+    connection(conn_type="wasb", **fields(key))
+    with pytest.raises(LakeError, match=f"field {field} of connection 'cloud' can't be used") as caught:
+        open_lake(f"abfss://cloud@c@{ACCOUNT}/l")
+    assert key not in str(caught.value)
+
+
+ODD = "abfss://no-such@nosuchaccount.dfs.core.windows.net/not found/x forbidden"
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        (ODD, "Could not resolve hostname nosuchaccount.blob.core.windows.net"),
+        (
+            ODD,
+            "PUT https://nosuchaccount.blob.core.windows.net/no-such/not%20found/x%20forbidden/.probe failed",
+        ),
+        ("gs://my_credentials/invalid", "POST /b/my_credentials/o?name=invalid%2F.probe: reset by peer"),
+        ("gs://invalid/a/invalid", "'invalid/a/invalid/.probe': time-out"),
+    ],
+)
+def test_names_in_an_address_dont_make_a_failure_final(uri, said):
+    with pytest.raises(LakeUnavailableError):
+        OtherStore(LakeAddress.parse(uri), dict, lambda: Failing(said)).check()
+    with pytest.raises(LakeError):
+        OtherStore(LakeAddress.parse(uri), dict, lambda: Failing(f"{said}: 403 Forbidden")).check()
