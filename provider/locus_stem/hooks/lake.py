@@ -176,6 +176,7 @@ def _google(address: LakeAddress, connection: Connection, label: str) -> Store:
 
 
 def _azure(address: LakeAddress, connection: Connection, label: str) -> Store:
+    from locus_stem.tables.sas import signatures
     from locus_stem.tables.stores import azure_store
 
     extra, password = _extra(address, connection), connection.password
@@ -197,7 +198,7 @@ def _azure(address: LakeAddress, connection: Connection, label: str) -> Store:
         )
     found = {name: str(value) for name, value in keys.items()}
     for name in {"account_key", "sas_token", "client_secret"} & found.keys():
-        mask(found[name])
+        mask(found[name], *signatures(found[name]))
     if "account_key" in found and not _is_base64(found["account_key"]):
         raise LakeError(
             f"lake {address.uri}: field {'password' if password else 'shared_access_key (in extra)'} of {label} can't "

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from locus_stem.tables.sas import signatures
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -19,3 +21,4 @@ def environment_keys(environment: Mapping[str, str]) -> Iterator[str]:
     for name, value in environment.items():
         if name.startswith(CLOUDS) and _KEY.search(name):
             yield value
+            yield from signatures(value)

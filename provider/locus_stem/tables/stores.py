@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,13 @@ import pyarrow.fs
 
 from locus_stem.api.spellings import scrubbed, unmistakable
 from locus_stem.tables.address import LakeError, LakeUnavailableError
+from locus_stem.tables.environment_keys import environment_keys
 from locus_stem.tables.s3 import S3Store, environment_session
 from locus_stem.tables.s3_errors import without_colours
+from locus_stem.tables.sas import signatures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from locus_stem.tables.address import LakeAddress
     from locus_stem.tables.lake import Store
@@ -47,7 +50,12 @@ def environment_store(address: LakeAddress, mask: Callable[[str], None] | None =
     """
     if address.scheme == "s3":
         return S3Store(address, lambda: environment_session(address), mask=mask)
-    return OtherStore(address, dict, lambda: pyarrow.fs.FileSystem.from_uri(address.uri)[0])
+    return OtherStore(
+        address,
+        dict,
+        lambda: pyarrow.fs.FileSystem.from_uri(address.uri)[0],
+        hidden=tuple(environment_keys(os.environ)),
+    )
 
 
 class OtherStore:
@@ -56,6 +64,7 @@ class OtherStore:
     :param address: the lake's
     :param delta_options: gives deltalake's storage options
     :param filesystem: gives pyarrow's file system
+    :param hidden: what no message may show beside the options: parts of keys, which stores may quote
     """
 
     def __init__(
@@ -63,8 +72,10 @@ class OtherStore:
         address: LakeAddress,
         delta_options: Callable[[], dict[str, str]],
         filesystem: Callable[[], pyarrow.fs.FileSystem],
+        hidden: Sequence[str] = (),
     ) -> None:
         self.address, self._delta_options, self._filesystem = address, delta_options, filesystem
+        self._hidden = hidden
 
     def delta_options(self) -> dict[str, str]:
         """Give deltalake's storage options."""
@@ -98,8 +109,9 @@ class OtherStore:
             ) from error
 
     def _keys(self) -> list[str]:
-        """Give the options that may be keys."""
-        return [one for one in unmistakable(self._delta_options().values()) if one not in self.address.uri]
+        """Give the options that may be keys, and what else is hidden."""
+        given = unmistakable([*self._delta_options().values(), *self._hidden])
+        return [one for one in given if one not in self.address.uri]
 
 
 def google_store(address: LakeAddress, key: Mapping[str, Any] | str, token: Callable[[], Any]) -> OtherStore:
@@ -132,7 +144,15 @@ def azure_store(address: LakeAddress, keys: Mapping[str, str]) -> OtherStore:
         "azure_storage_account_name": account,
         **{f"azure_storage_{name}": value for name, value in keys.items()},
     }
-    return OtherStore(address, lambda: options, lambda: pyarrow.fs.AzureFileSystem(account, **keys))
+    token = keys.get("sas_token", "")
+    # pyarrow adds the token to the account's URL as it is; without ? it would be part of the path
+    arrows = {**keys, "sas_token": f"?{token}"} if token else keys
+    return OtherStore(
+        address,
+        lambda: options,
+        lambda: pyarrow.fs.AzureFileSystem(account, **arrows),
+        hidden=signatures(token),
+    )
 
 
 def _is_final(said: str, address: LakeAddress) -> bool:

@@ -69,3 +69,5 @@ def test_keys_are_told_from_what_only_names_them():
         "AWS_ACCESS_KEY_ID": "1", "AWS_WEB_IDENTITY_TOKEN_FILE": "2", "AWS_REGION": "3", "MY_SECRET": "4",
     }  # fmt: skip
     assert set(environment_keys(environment)) == set("abcde")
+    token = "sv=1&sig=x%2Fy&sp=r"
+    assert list(environment_keys({"AZURE_STORAGE_SAS_TOKEN": token})) == [token, "x%2Fy", "x/y"]
