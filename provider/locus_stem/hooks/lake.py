@@ -33,7 +33,6 @@ TYPES: Mapping[str, tuple[str, ...]] = {
 }
 #: Words of Airflow's Amazon provider, which say what is wrong.
 KNOWN = {"assume_role", "assume_role_with_saml", "assume_role_with_web_identity"}
-GOOGLE_SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 
 
 def open_lake(uri: str | None = None) -> Lake:
@@ -137,42 +136,19 @@ def _s3(address: LakeAddress, connection: Connection, label: str) -> Store:
 
 
 def _google(address: LakeAddress, connection: Connection, label: str) -> Store:
+    from locus_stem.hooks.google_key import fresh_token, private_parts, service_key
     from locus_stem.tables.stores import google_store
 
-    extra = _extra(address, connection)
-    given, path = extra.get("keyfile_dict"), extra.get("key_path")
-    key = (json.loads(given) if isinstance(given, str) and given else given) or path
-    if not key:
-        raise LakeError(
-            f"lake {address.uri}: {label} has neither keyfile_dict nor key_path in extra; leave the connection out of "
-            "the address where the environment has keys"
-        )
-    # the key itself may have been put there; pathlib's raises where a name is so long
-    if isinstance(key, str) and not os.path.isfile(key):  # noqa: PTH113
-        raise LakeError(
-            f"lake {address.uri}: field key_path (in extra) of {label} is no file that this machine can read"
-        )
+    key, path = service_key(address, label, _extra(address, connection))
+    hidden = private_parts(key)
+    mask(*hidden)
 
     def token() -> Any:
-        try:
-            from google.auth.transport.requests import Request
-            from google.oauth2.service_account import Credentials
-        except ImportError as error:
-            raise LakeError(
-                f"lake {address.uri}: {label} needs Airflow's Google provider: "
-                "pip install apache-airflow-providers-google"
-            ) from error
-        make = (
-            Credentials.from_service_account_file
-            if isinstance(key, str)
-            else Credentials.from_service_account_info
-        )
-        found = make(key, scopes=[GOOGLE_SCOPE])
-        found.refresh(Request())
+        found = fresh_token(address, label, key, hidden)
         mask(found.token)
         return found
 
-    return google_store(address, key, token)
+    return google_store(address, path or key, token, hidden)
 
 
 def _azure(address: LakeAddress, connection: Connection, label: str) -> Store:

@@ -97,6 +97,8 @@ class OtherStore:
                 stream.write(b"probe")
             DeltaTable.is_deltatable(f"{self.address.uri}/{name}", self.delta_options())
             filesystem.delete_file(probe)
+        except LakeUnavailableError:
+            raise
         except (OSError, pa.ArrowException) as error:
             said = scrubbed(without_colours(error), self._keys())  # a store may quote what it was sent
             if _is_final(said, self.address):
@@ -114,11 +116,14 @@ class OtherStore:
         return [one for one in given if one not in self.address.uri]
 
 
-def google_store(address: LakeAddress, key: Mapping[str, Any] | str, token: Callable[[], Any]) -> OtherStore:
+def google_store(
+    address: LakeAddress, key: Mapping[str, Any] | str, token: Callable[[], Any], hidden: Sequence[str] = ()
+) -> OtherStore:
     """Give the store of a Google service account.
 
     :param key: its key, as JSON has it, or the path of the key's file
     :param token: gives google-auth's credentials with a token that is fresh
+    :param hidden: what no message may show of the key
     """
     import json
 
@@ -131,7 +136,7 @@ def google_store(address: LakeAddress, key: Mapping[str, Any] | str, token: Call
         fresh = token()
         return pyarrow.fs.GcsFileSystem(access_token=fresh.token, credential_token_expiration=fresh.expiry)
 
-    return OtherStore(address, options, filesystem)
+    return OtherStore(address, options, filesystem, hidden)
 
 
 def azure_store(address: LakeAddress, keys: Mapping[str, str]) -> OtherStore:

@@ -6,8 +6,11 @@ import json
 import os
 import subprocess
 import sys
+import traceback
+from types import SimpleNamespace
 
 import pytest
+from airflow.providers.common.compat.sdk import redact
 
 from locus_stem.hooks.lake import open_lake
 from locus_stem.tables.address import LakeAddress
@@ -29,6 +32,17 @@ print(len(dags), table_asset("locus_sites", conn_id="west").uri)
 """
 
 
+LINES = ["MIIEvQIBADANBgkqhkiG9w0BAQEFAASC/first+line", "second/line+of/the/key", "end+of/it="]
+PRIVATE = "\n".join(["-----BEGIN PRIVATE KEY-----", *LINES, "-----END PRIVATE KEY-----", ""])
+KEY = {
+    "type": "service_account",
+    "client_email": "lake@plants.iam",
+    "private_key": PRIVATE,
+    "private_key_id": "id-of-the-key",
+    "token_uri": "https://oauth2.googleapis.com/token",
+}
+
+
 class Failing:
     """A file system whose store says this."""
 
@@ -37,6 +51,11 @@ class Failing:
 
     def open_output_stream(self, _):
         raise OSError(self.said)
+
+
+def shown(error):
+    """Give all that a log shows of an error, before anything is masked."""
+    return "".join(traceback.format_exception(error))
 
 
 @pytest.fixture
@@ -100,7 +119,7 @@ def test_azures_keys_are_read_from_the_connection(connection, conn_type, fields,
         (
             "gs://cloud@bucket/l",
             {"conn_type": "google_cloud_platform", "extra": {"keyfile_dict": "{nonsense"}},
-            "connection 'cloud' can't be used",
+            "field keyfile_dict (in extra) of connection 'cloud' can't be used",
         ),
         ("gs://nowhere@bucket/l", {}, "connection 'nowhere' is not defined"),
     ],
@@ -113,22 +132,21 @@ def test_what_is_wrong_with_a_connection_is_said(connection, uri, fields, said):
 
 
 def test_googles_package_is_named_where_it_lacks(connection, monkeypatch):
-    connection(conn_type="google_cloud_platform", extra={"keyfile_dict": {"private_key": "hidden"}})
+    connection(conn_type="google_cloud_platform", extra={"keyfile_dict": KEY})
     monkeypatch.setitem(sys.modules, "google.oauth2.service_account", None)
     with pytest.raises(LakeError, match="pip install apache-airflow-providers-google") as caught:
         open_lake("gs://cloud@bucket/l").check()
-    assert "hidden" not in str(caught.value)
+    assert not any(line in str(caught.value) for line in LINES)
 
 
 @pytest.mark.parametrize("prefix", ["", "extra__google_cloud_platform__"])
 def test_googles_key_is_read_from_the_connection(connection, prefix, tmp_path):
-    key = {"client_email": "lake@plants.iam", "private_key": "key", "type": "service_account"}
-    for given in (key, json.dumps(key)):
+    for given in (KEY, json.dumps(KEY)):
         connection(conn_type="google_cloud_platform", extra={f"{prefix}keyfile_dict": given})
         options = open_lake("gs://cloud@bucket/l").delta_address("runs")[1]
-        assert json.loads(options["google_service_account_key"]) == key
+        assert json.loads(options["google_service_account_key"]) == KEY
     path = tmp_path / "key.json"
-    path.write_text(json.dumps(key))
+    path.write_text(json.dumps(KEY))
     connection(conn_type="google_cloud_platform", extra={f"{prefix}key_path": str(path)})
     options = open_lake("gs://cloud@bucket/l").delta_address("runs")[1]
     assert options == {"google_service_account": str(path)}
@@ -141,6 +159,116 @@ def test_a_key_in_the_place_of_its_path_is_not_shown(connection, times):
     with pytest.raises(LakeError, match="field key_path") as caught:
         open_lake("gs://cloud@bucket/l")
     assert "very-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [PRIVATE],
+        json.dumps([PRIVATE]),
+        PRIVATE,
+        5,
+        {"private_key": PRIVATE},
+        *({**KEY, name: wrong} for name in KEY if name != "type" for wrong in (5, "", [PRIVATE], None)),
+    ],
+)
+@pytest.mark.parametrize("field", ["keyfile_dict", "key_path"])
+def test_what_is_no_key_of_googles_is_refused_and_not_shown(connection, tmp_path, field, given):
+    if field == "key_path":
+        path, given = tmp_path / "key.json", given if isinstance(given, str) else json.dumps(given)
+        path.write_text(given)
+        given = str(path)
+    connection(conn_type="google_cloud_platform", extra={field: given})
+    with pytest.raises(
+        LakeError, match=rf"field {field} \(in extra\) of connection 'cloud' can't be used"
+    ) as caught:
+        open_lake("gs://cloud@bucket/l")
+    assert not any(line in shown(caught.value) for line in LINES)
+
+
+@pytest.mark.parametrize("path", [["/key.json"], {"path": "/key.json"}, 5, True, "/", "/key\0.json"])
+def test_a_path_that_is_none_is_refused(connection, path):
+    connection(conn_type="google_cloud_platform", extra={"key_path": path})
+    with pytest.raises(LakeError, match=r"field key_path .* is no file that this machine can read"):
+        open_lake("gs://cloud@bucket/l")
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\\n"])
+@pytest.mark.parametrize("given", ["object", "text", "file"])
+def test_googles_private_key_is_masked_whole_and_line_by_line(connection, tmp_path, given, ends):
+    lines = [f"{line}{given}{ends!r}" for line in LINES]
+    key = {
+        **KEY,
+        "private_key": ends.join(["-----BEGIN PRIVATE KEY-----", *lines, "-----END PRIVATE KEY-----"]),
+    }
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps(key))
+    field = "key_path" if given == "file" else "keyfile_dict"
+    value = {"object": key, "text": json.dumps(key), "file": str(path)}[given]
+    connection(conn_type="google_cloud_platform", extra={field: value})
+    open_lake("gs://cloud@bucket/l")
+    told = (*lines, key["private_key"], json.dumps(key), json.dumps(json.dumps(key)), repr(key))
+    assert [one for text in told for one in lines if one in redact(f"it is {text}")] == []
+
+
+class GoogleAuthError(Exception):
+    """The first of google-auth's errors."""
+
+    retryable = False
+
+
+class RefreshError(GoogleAuthError):
+    """A key is refused."""
+
+
+class BusyError(RefreshError):
+    """As google-auth tells a server's error."""
+
+    retryable = True
+
+
+class TransportError(GoogleAuthError):
+    """Nothing answers."""
+
+
+@pytest.fixture
+def google(monkeypatch):
+    """Let google-auth be one whose tokens end in this error."""
+
+    def make(error):
+        def refuse(*_, **__):
+            raise error
+
+        credentials = SimpleNamespace(from_service_account_info=refuse)
+        for name, parts in {
+            "auth.exceptions": {"GoogleAuthError": GoogleAuthError, "TransportError": TransportError},
+            "auth.transport.requests": {"Request": object},
+            "oauth2.service_account": {"Credentials": credentials},
+        }.items():
+            monkeypatch.setitem(sys.modules, f"google.{name}", SimpleNamespace(**parts))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("kind", "meant"),
+    [
+        (RefreshError, LakeError),
+        (GoogleAuthError, LakeError),
+        (ValueError, LakeError),
+        (TransportError, LakeUnavailableError),
+        (BusyError, LakeUnavailableError),
+    ],
+)
+@pytest.mark.parametrize("act", [lambda lake: lake.check(), lambda lake: lake.filesystem()])
+def test_why_google_gives_no_token_is_said_without_the_key(connection, google, act, kind, meant):
+    connection(conn_type="google_cloud_platform", extra={"keyfile_dict": KEY})
+    google(kind(f"Invalid credentials: {PRIVATE}", {"error": PRIVATE, "line": LINES[1]}))
+    with pytest.raises(
+        meant, match=r"^lake gs://bucket/l: .*connection 'cloud'.* \(.*Invalid credentials"
+    ) as caught:
+        act(open_lake("gs://cloud@bucket/l"))
+    assert not any(line in shown(caught.value) for line in LINES)
 
 
 @pytest.mark.parametrize("said", ["403 Forbidden", "connection reset"])
