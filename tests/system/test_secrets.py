@@ -141,7 +141,7 @@ def environment(scene: Scene, home: Path) -> dict[str, str]:
         "AIRFLOW__CORE__FERNET_KEY": FERNET_KEY,
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",  # of the libraries: those below say nothing of requests
-        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "airflow=INFO asyncio=INFO aiosqlite=INFO botocore=INFO",
+        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "airflow=INFO asyncio=INFO aiosqlite=INFO",
         "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(lineage),
         "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
         "AWS_SECRET_ACCESS_KEY": known["storage key"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from locus_stem.api.errors import ConfigurationError
 from locus_stem.api.spellings import scrubbed, unmistakable
 from locus_stem.config import default_lake_uri
 from locus_stem.hooks.connection import defined
-from locus_stem.hooks.masking import mask
+from locus_stem.hooks.masking import mask, quieten_aws
 from locus_stem.tables.address import LakeAddress, LakeError
 
 if TYPE_CHECKING:
@@ -33,6 +34,18 @@ TYPES: Mapping[str, tuple[str, ...]] = {
 }
 #: Words of Airflow's Amazon provider, which say what is wrong.
 KNOWN = {"assume_role", "assume_role_with_saml", "assume_role_with_web_identity"}
+#: Fields of an extra for AWS by the kind of JSON that they are.
+OBJECTS = ("service_config", "config_kwargs", "session_kwargs", "assume_role_kwargs")
+TEXTS = (
+    "region_name",
+    "endpoint_url",
+    "profile_name",
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "role_arn",
+    "assume_role_method",
+)
 
 
 def open_lake(uri: str | None = None) -> Lake:
@@ -52,6 +65,8 @@ def open_lake(uri: str | None = None) -> Lake:
     address = LakeAddress.parse(uri or default_lake_uri())
     if address.scheme == "file":
         return Lake(address.uri)
+    if address.scheme == "s3":
+        quieten_aws()
     if address.conn_id is None:
         mask(*environment_keys(os.environ))
         return Lake(address.uri, environment_store(address, mask))
@@ -80,7 +95,7 @@ def _store(address: LakeAddress, connection: Connection) -> Store:
     except LakeError:
         raise
     except (AirflowException, AttributeError, NotImplementedError, TypeError, ValueError) as error:
-        raise _unusable(address, connection, error) from error
+        raise _unusable(address, connection, error) from None
 
 
 def _s3(address: LakeAddress, connection: Connection, label: str) -> Store:
@@ -93,19 +108,15 @@ def _s3(address: LakeAddress, connection: Connection, label: str) -> Store:
             f"lake {address.uri}: {label} needs Airflow's Amazon provider: pip install "
             "'airflow-provider-locus-stem[s3]'"
         ) from error
-    from locus_stem.tables.s3 import S3Store
+    from locus_stem.tables.s3 import S3Store, refuse_blanks
 
     extra = _extra(address, connection)
-    for name in ("service_config", "config_kwargs", "session_kwargs", "assume_role_kwargs"):
-        if not isinstance(extra.get(name) or {}, dict):
-            raise LakeError(
-                f"lake {address.uri}: field {name} (in extra) of {label} can't be used; allowed: a JSON object"
-            )
+    _refuse_other_json(address, label, extra)
     hook: AwsGenericHook[Any] = AwsGenericHook(aws_conn_id=connection.conn_id, client_type="s3")
     try:
         fields = hook.conn_config
     except BotoCoreError as error:
-        raise _unusable(address, connection, error) from error
+        raise _unusable(address, connection, error) from None
     if fields.verify not in {None, True}:
         raise LakeError(
             f"lake {address.uri}: field verify (in extra) of {label} can't be kept to: certificates are checked, "
@@ -117,10 +128,12 @@ def _s3(address: LakeAddress, connection: Connection, label: str) -> Store:
     allow_http = fields.extra_config.get("allow_http")
 
     def session() -> Any:
+        keys = (fields.aws_access_key_id, fields.aws_secret_access_key, fields.aws_session_token)
+        refuse_blanks(address, label, *keys)  # a role is asked for with them
         try:
             return hook.get_session(region_name=fields.region_name)
         except AirflowException as error:
-            raise _unusable(address, connection, error) from error
+            raise _unusable(address, connection, error) from None
 
     return S3Store(
         address,
@@ -133,6 +146,22 @@ def _s3(address: LakeAddress, connection: Connection, label: str) -> Store:
         mask=mask,
         hidden=_hidden(address, connection),
     )
+
+
+def _refuse_other_json(address: LakeAddress, label: str, extra: Mapping[str, Any]) -> None:
+    """Look at the kind of what an extra for AWS holds: what reads it later fails at another in its own words."""
+    for name in OBJECTS:
+        if not isinstance(extra.get(name) or {}, dict):
+            raise LakeError(
+                f"lake {address.uri}: field {name} (in extra) of {label} can't be used; allowed: a JSON object"
+            )
+    services = (extra.get("service_config") or {}).values()
+    for fields in (extra, extra.get("session_kwargs") or {}, *services):
+        for name in TEXTS:
+            if isinstance(fields, dict) and not isinstance(fields.get(name), str | None):
+                raise LakeError(
+                    f"lake {address.uri}: field {name} (in extra) of {label} can't be used; allowed: text in quotes"
+                )
 
 
 def _google(address: LakeAddress, connection: Connection, label: str) -> Store:
@@ -205,7 +234,10 @@ def _extra(address: LakeAddress, connection: Connection) -> dict[str, Any]:
 
 
 def _unusable(address: LakeAddress, connection: Connection, error: Exception) -> LakeError:
-    """Say what another package finds wrong with a connection, without what its fields hold."""
+    """Say what another package finds wrong with a connection, without what its fields hold.
+
+    It is raised from None: a cause would be shown with the fields.
+    """
     said = scrubbed(str(error), _hidden(address, connection))
     return LakeError(f"lake {address.uri}: connection {connection.conn_id!r} can't be used: {said}")
 
@@ -213,7 +245,7 @@ def _unusable(address: LakeAddress, connection: Connection, error: Exception) ->
 def _hidden(address: LakeAddress, connection: Connection) -> list[str]:
     """Give what the extra's fields hold, for a secret may have been put into any.
 
-    The region and the endpoint are looked at before they are shown, and what is short stands in other words too.
+    A region and an endpoint that are such can be shown, and what is short stands in other words too.
     """
     return [
         text
@@ -229,5 +261,19 @@ def _texts(value: Any, name: str = "") -> Iterator[str]:
     elif isinstance(value, list):
         for one in value:
             yield from _texts(one)
-    elif isinstance(value, str) and name not in {"region_name", "endpoint_url"}:
+    elif isinstance(value, str) and not _can_be_shown(name, value):
         yield value
+        if name == "endpoint_url":  # what is wrong with it quotes a part
+            yield from re.split("[/:@?&=]+", value)
+
+
+def _can_be_shown(name: str, value: str) -> bool:
+    from locus_stem.tables.s3 import REGION, without_login
+
+    if name == "endpoint_url":
+        try:
+            without_login(value)
+        except ValueError:
+            return False
+        return True
+    return name == "region_name" and REGION.fullmatch(value) is not None

@@ -2,7 +2,7 @@
 
 Airflow masks a task's log, not what its processes print: LocalExecutor prints each task's records as well, and the
 API server those of a connection's test. So the records of libraries that tell what a server answered lose their secrets
-here.
+here. Nor does it know a secret before it is named: what a library logs while it is given keys isn't logged at all.
 """
 
 from __future__ import annotations
@@ -22,10 +22,32 @@ if TYPE_CHECKING:
 
     from locus_stem.api.credentials import LocusCredentials, StemCredentials
 
-__all__ = ["mask", "mask_async", "secrets_of"]
+__all__ = ["mask", "mask_async", "quieten_aws", "secrets_of"]
 
 #: They log what a server answered as Python shows it, at DEBUG: their first word stays, the event.
 WORDY = tuple(f"httpcore.{name}" for name in ("connection", "http11", "http2", "proxy", "socks"))
+#: They log requests, answers, settings and what is signed at DEBUG: a role's keys among it, which nobody knows before.
+AWS = tuple(
+    f"botocore.{name}"
+    for name in (
+        "auth",
+        "awsrequest",
+        "client",
+        "configprovider",
+        "credentials",
+        "endpoint",
+        "handlers",
+        "history",
+        "httpsession",
+        "parsers",
+        "regions",
+        "retries.standard",
+        "retryhandler",
+        "session",
+        "tokens",
+        "utils",
+    )
+)
 #: They log addresses and a server's reason.
 TELLING = (
     "httpx",
@@ -43,6 +65,11 @@ def _event(record: logging.LogRecord) -> bool:
     record.msg, record.args = record.getMessage().partition(" ")[0], ()
     record.exc_info = record.exc_text = None
     return True
+
+
+def _no_exchange(record: logging.LogRecord) -> bool:
+    record.exc_info = record.exc_text = None  # it quotes answers and fields of connections
+    return record.levelno > logging.DEBUG
 
 
 class _Scrubbing(logging.Filter):
@@ -79,6 +106,12 @@ def mask(*secrets: str | None) -> None:
         for name in WORDY:
             logging.getLogger(name).addFilter(_event)
         mask_secret(list(spelled))
+
+
+def quieten_aws() -> None:
+    """Let no library log what it exchanges with AWS, before the first key is asked for: some are given out there."""
+    for name in AWS:
+        logging.getLogger(name).addFilter(_no_exchange)
 
 
 async def mask_async(*secrets: str | None) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from locus_stem.tables.address import LakeAddress
 
-__all__ = ["ENVIRONMENT", "S3Store", "environment_session"]
+__all__ = ["ENVIRONMENT", "REGION", "S3Store", "environment_session", "refuse_blanks", "without_login"]
 
 ENVIRONMENT = "the environment's own keys"
 MISSING = "needs boto3: pip install 'airflow-provider-locus-stem[s3]'"
@@ -38,6 +38,9 @@ MISSING = "needs boto3: pip install 'airflow-provider-locus-stem[s3]'"
 AWS_ENDPOINT = re.compile(r"s3(\.[a-z0-9-]+)?\.amazonaws\.com(\.cn)?")
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 REGION = re.compile("[a-z0-9-]+")
+#: What no key has: as a rule the line break of a file that one was read from. A secret can be a phrase.
+BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
+BLANK_OF_SECRET = re.compile(r"^\s|\s$|[\x00-\x1f\x7f-\x9f]")
 CONNECT_SECONDS = 5.0
 #: The look before everything else ends within half a minute, whatever the endpoint does.
 ANSWER_SECONDS = 8.0
@@ -200,6 +203,7 @@ class S3Store:
                 "a profile or a role for this process, or name an Airflow connection of type aws that has them: "
                 f"s3://aws_default@{self.address.place}{self.address.path}"
             )
+        refuse_blanks(self.address, self.label, keys.access_key, keys.secret_key, keys.token)
         for secret in (keys.secret_key, keys.token):
             if secret and secret not in self._secrets:
                 self._secrets.append(secret)
@@ -241,12 +245,12 @@ class S3Store:
             )
         try:
             client = self._made(session, region, config)
-            endpoint = _without_login(client.meta.endpoint_url)
-        except ValueError as error:  # what botocore says of it shows it
+            endpoint = without_login(client.meta.endpoint_url)
+        except ValueError:  # what botocore says of it shows it
             raise LakeError(
                 f"lake {self.address.uri}: the endpoint (AWS_ENDPOINT_URL, or endpoint_url in the connection's extra) "
                 "can't be used; allowed: https://host or https://host:port, without user and password"
-            ) from error
+            ) from None
         if not _is_aws(client.meta.endpoint_url):
             style = "virtual" if self._virtual else "path"
             client = self._made(session, region, {**config, "s3": {"addressing_style": style}})
@@ -286,7 +290,28 @@ def environment_session(address: LakeAddress) -> Any:
     return boto3.Session(botocore_session=session)
 
 
-def _without_login(endpoint: str) -> SplitResult:
+def refuse_blanks(
+    address: LakeAddress, label: str, key_id: str | None, secret: str | None, token: str | None
+) -> None:
+    """Look for blanks in keys: no request can be sent with them, or its signature is another one.
+
+    :param label: whose keys they are
+    :raises LakeError: one has a blank; the message says which, and doesn't show it
+    """
+    second = "AWS_SECRET_ACCESS_KEY, or password or aws_secret_access_key of a connection"
+    for name, fields, value, blank in (
+        ("key id", "AWS_ACCESS_KEY_ID, or login or aws_access_key_id of a connection", key_id, BLANK),
+        ("secret", second, secret, BLANK_OF_SECRET),
+        ("session token", "AWS_SESSION_TOKEN, or aws_session_token in a connection's extra", token, BLANK),
+    ):
+        if value and blank.search(value):
+            raise LakeError(
+                f"lake {address.uri}: {label} can't be used: the {name} ({fields}) holds a space, a line break or a "
+                "control character, as at the end of a file; give it without"
+            )
+
+
+def without_login(endpoint: str) -> SplitResult:
     """Take an endpoint apart that is nothing but a place, and can be shown.
 
     :raises ValueError: it is none, or holds what may be a secret

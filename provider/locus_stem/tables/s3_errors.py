@@ -52,6 +52,8 @@ LOGIN = re.compile(r"//[^/\s]*@")
 def explained(address: LakeAddress, label: str, action: str, secrets: Sequence[str]) -> Iterator[None]:
     """Turn botocore's errors into the lake's, which name address and keys' owner, and say what to do.
 
+    They have no cause: a traceback would show of it what is taken out of the message.
+
     :param label: whose keys they are
     :param action: the permission that is needed in there
     :param secrets: keys, which stores may quote in their answers, and what a connection's fields hold
@@ -62,7 +64,7 @@ def explained(address: LakeAddress, label: str, action: str, secrets: Sequence[s
         with _translated(address, label, action):
             yield
     except (LakeError, LakeUnavailableError) as error:
-        raise type(error)(scrubbed(LOGIN.sub("//", str(error)), unmistakable(secrets))) from error.__cause__
+        raise type(error)(scrubbed(LOGIN.sub("//", str(error)), unmistakable(secrets))) from None
 
 
 @contextmanager

@@ -100,15 +100,16 @@ class OtherStore:
         except LakeUnavailableError:
             raise
         except (OSError, pa.ArrowException) as error:
-            said = scrubbed(without_colours(error), self._keys())  # a store may quote what it was sent
+            # a store may quote what it was sent: so no error has a cause, which would be shown with it
+            said = scrubbed(without_colours(error), self._keys())
             if _is_final(said, self.address):
                 raise LakeError(
                     f"lake {self.address.uri}: a file can't be written and removed there ({said}); correct the "
                     "address, or give its keys the right to list, read, write and delete"
-                ) from error
+                ) from None
             raise LakeUnavailableError(
                 f"lake {self.address.uri}: the storage doesn't answer as it should ({said})"
-            ) from error
+            ) from None
 
     def _keys(self) -> list[str]:
         """Give the options that may be keys, and what else is hidden."""

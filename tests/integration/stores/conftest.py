@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 
 import pytest
 
@@ -21,16 +20,6 @@ def store(tmp_path_factory):
 @pytest.fixture
 def bucket(store):
     return store.bucket(f"plants-{next(NUMBERS)}")
-
-
-@pytest.fixture
-def nothing_known(monkeypatch, tmp_path):
-    """Let the environment hold no keys and no settings of AWS, whatever the machine's own holds."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
 
 
 @pytest.fixture

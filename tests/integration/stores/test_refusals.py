@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+import traceback
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -88,7 +89,8 @@ def refusal(error=LakeError, *, secrets=()):
     said = str(caught.value)
     assert said.startswith("lake s3://")
     assert "@" not in said.split(" ")[1]
-    assert not [secret for secret in secrets if secret in said]
+    shown = "".join(traceback.format_exception(caught.value))  # with causes, as a task's log has it
+    assert not [secret for secret in secrets if secret in shown]
     assert is_final(caught.value) == (error is LakeError)
 
 
@@ -208,13 +210,21 @@ def test_a_connection_that_cannot_be_used_is_named_with_what_is_wrong(
         {"endpoint_url": "http://user:{}@127.0.0.1:1"},
         {"endpoint_url": "http://user:{}@10.0.0.1:9000"},
         {"endpoint_url": "http://user:{}@host:port"},
+        {"endpoint_url": "http://user:{}@my_minio:9000"},
         {"endpoint_url": "http://127.0.0.1:1/?sig={}"},
         {"endpoint_url": "{}"},
         {"region_name": "{}"},
+        {"region_name": "{}", "role_arn": "arn:x"},
         {"profile_name": "{}"},
         {"service_config": "{}"},
         {"service_config": {"s3": "{}"}},
         {"service_config": {"s3": {"endpoint_url": "http://user:{}@127.0.0.1:1"}}},
+        {"service_config": {"sts": {"endpoint_url": "http://user:{}@my_minio:9000"}}, "role_arn": "arn:x"},
+        {"service_config": {"sts": {"endpoint_url": "{}"}}, "role_arn": "arn:x"},
+        {
+            "service_config": {"sts": {"endpoint_url": "http://user:{}@127.0.0.1:1"}},
+            "role_arn": "arn:aws:iam::1:role/x",
+        },
         {"config_kwargs": ["{}"]},
         {"config_kwargs": {"s3": {"addressing_style": "{}"}}},
         {"role_arn": "arn:x", "assume_role_method": "{}"},
@@ -224,16 +234,79 @@ def test_a_connection_that_cannot_be_used_is_named_with_what_is_wrong(
         "{}",
     ],
 )
-def test_a_secret_that_was_put_into_the_wrong_field_is_not_shown(nothing_known, monkeypatch, extra):
+def test_a_secret_that_was_put_into_the_wrong_field_is_not_shown(nothing_known, monkeypatch, caplog, extra):
     secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCY"
     fields = {"conn_type": "aws", "login": "a", "password": "b", "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(fields).replace("{}", secret))
     with refusal(secrets=[secret, secret[:8]]):
         open_lake("s3://aws_default@plants/lake").check()
+    assert secret[:8] not in caplog.text
 
 
-def test_a_login_in_the_environments_endpoint_is_not_shown(environment, monkeypatch):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://user:hidden-secret@10.0.0.1:9000")
+@pytest.mark.parametrize(
+    "field",
+    [
+        "region_name", "endpoint_url", "profile_name", "aws_access_key_id", "aws_secret_access_key",
+        "aws_session_token", "role_arn", "assume_role_method",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("value", [0, [], 5, ["wrong-secret"], {"wrong-secret": "wrong-secret"}, True])
+def test_a_field_that_is_no_text_is_named_and_not_shown(nothing_known, monkeypatch, field, value):
+    for extra in (
+        {field: value},
+        {"session_kwargs": {field: value}},
+        {"service_config": {"s3": {field: value}}},
+    ):
+        fields = {"conn_type": "aws", "login": "a", "password": "b", "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(fields))
+        with refusal(secrets=["wrong-secret"]) as caught:
+            open_lake("s3://aws_default@plants/lake").check()
+        assert f"field {field} (in extra) of connection 'aws_default' can't be used" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "named"),
+    [
+        ("AWS_ACCESS_KEY_ID", "key id"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_SESSION_TOKEN", "session token"),
+    ],
+)
+@pytest.mark.parametrize("blank", ["{}\n", " {}", "{}\x01", "{}\x9f{}"])
+def test_a_key_of_the_environment_with_a_blank_is_named_and_not_shown(
+    store, environment, monkeypatch, variable, named, blank
+):
+    hidden = "hidden-secret"
+    monkeypatch.setenv(variable, blank.replace("{}", hidden))
+    before = len(store.requests())
+    with refusal(secrets=[hidden]) as caught:
+        open_lake("s3://plants/lake").check()
+    assert f"the environment's own keys can't be used: the {named} ({variable}, or " in str(caught.value)
+    assert len(store.requests()) == before
+
+
+@pytest.mark.parametrize("role", [{}, {"role_arn": "arn:aws:iam::123456789012:role/lake"}])
+@pytest.mark.parametrize(
+    ("field", "named"), [("login", "key id"), ("password", "secret"), ("aws_session_token", "session token")]
+)
+def test_a_key_of_a_connection_with_a_line_break_is_named_and_not_shown(
+    store, nothing_known, monkeypatch, field, named, role
+):
+    fields = {"conn_type": "aws", "login": "a", "password": "b"}
+    services = {name: {"endpoint_url": store.url} for name in ("s3", "sts")}
+    extra = {"region_name": REGION, "service_config": services, **role}
+    (extra if field == "aws_session_token" else fields)[field] = "hidden-secret\n"
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps({**fields, "extra": extra}))
+    before = len(store.requests())
+    with refusal(secrets=["hidden-secret"]) as caught:
+        open_lake("s3://aws_default@plants/lake").check()
+    assert f"connection 'aws_default' can't be used: the {named} (" in str(caught.value)
+    assert len(store.requests()) == before
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "my_minio"])
+def test_a_login_in_the_environments_endpoint_is_not_shown(environment, monkeypatch, host):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://user:hidden-secret@{host}:9000")
     with refusal(secrets=["hidden-secret"]) as caught:
         open_lake("s3://plants/lake").check()
     assert "without user and password" in str(caught.value)
