@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from cluster.topology import Topology
-from locus_stem.demo.__main__ import DAG_FILE, WEBHOOK
+from locus_stem.demo.__main__ import WEBHOOK
 from locus_stem.demo.webhook import Webhook
 from locus_stem.sandbox.fleet import Fleet
 from locus_stem.tables.lake import Lake
@@ -28,6 +28,20 @@ if TYPE_CHECKING:
     from support.airflow_parts import AirflowParts
     from support.services import S3
 
+#: The package's DAGs with its retries; only their delays are shorter.
+DAG_FILE = f'''"""Airflow DAGs of the cluster."""
+
+from datetime import timedelta
+
+from locus_stem.dags import LocusAccount, StemAccount, account_dags
+
+soon = {{"retry_delay": timedelta(seconds=2), "retry_exponential_backoff": False}}
+account_dags(
+    LocusAccount(default_args=soon),
+    StemAccount(default_args=soon),
+    defaults={{"locus_alert_sync": {{"webhook_conn_id": "{WEBHOOK}"}}}},
+)
+'''
 SITES = 200
 SITE_DATA = r"/v3/sites/\d+/data"
 #: Signs that mean something in addresses.

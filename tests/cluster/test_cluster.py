@@ -169,6 +169,7 @@ def test_a_worker_that_is_asked_to_stop_ends_its_task_first(cluster, killed):
     tasks = succeeded(airflow, ALERTS, run_id)
     assert {tries for *_, tries in tasks} == {1}
     alerts_are_exact(cluster)
+    airflow.start(worker)
 
 
 def test_stems_streams_are_exact(cluster, killed):
