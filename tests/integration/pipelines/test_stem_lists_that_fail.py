@@ -53,8 +53,9 @@ def planned_sites(storage, planned):
     return set(storage.load()["skipped"]), {name for name, *_ in storage.rows()}
 
 
-@pytest.mark.parametrize("places", [(1, 2), (0, 1), (4,), (0, 1, 2, 3)])
-@pytest.mark.parametrize("hangs", [0.0, 0.3], ids=["503", "hang"])
+@pytest.mark.parametrize(
+    ("places", "hangs"), [((0, 1, 2, 3), 0.0), ((4,), 0.0), ((0, 1), 0.3), ((1, 2), 0.3)], ids=str
+)
 def test_clients_that_are_never_answered_are_named_and_the_others_asked_once(slow, places, hangs):
     storage, transport = slow(hangs=hangs)
     transport.ends = ends(storage, *places)
