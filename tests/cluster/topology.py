@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from support.services import Postgres, Redis
 
 ENTRYPOINT = compose.DOCKER / "entrypoint.sh"
-#: What a test can't wait for: how soon a dead worker is noticed, how soon Airflow looks at its database again.
+#: What a test can't wait for: how soon a dead worker or scheduler is noticed, how soon the database is looked at again.
 SOONER = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
 }
 
