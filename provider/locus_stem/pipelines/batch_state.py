@@ -10,11 +10,11 @@ from locus_stem.planning.fields import FieldGroup
 from locus_stem.planning.request import DataRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from locus_stem.tables.staging import Staging
 
-__all__ = ["BatchState", "Key", "request_key", "requests_of"]
+__all__ = ["BatchState", "Key", "item_key", "request_key", "requests_of"]
 
 #: A field that so many entities are refused and none was answered is asked of the others by itself.
 REFUSERS = 2
@@ -46,11 +46,11 @@ class BatchState:
         state = cls()
         for manifest in manifests:
             for item in manifest["answered"]:
-                state.note_answer(_item_key(item), item["fields"])
+                state.note_answer(item_key(item), item["fields"])
             for item in manifest["refused_fields"]:
-                state.note_refusal(_item_key(item), item["field"], item["reason"])
+                state.note_refusal(item_key(item), item["field"], item["reason"])
                 at = datetime.fromisoformat(item["asked_at"])
-                state.refused_at[_item_key(item), item["field"]] = at
+                state.refused_at[item_key(item), item["field"]] = at
             state.refused.update({int(entity): reason for entity, reason in manifest["refused"].items()})
             for entity, moment in manifest["refused_at"].items():
                 state.refused_at[int(entity)] = datetime.fromisoformat(moment)
@@ -89,7 +89,8 @@ class BatchState:
         return replace(request, group=FieldGroup(fields, request.group.parameters)) if fields else None
 
 
-def _item_key(item: dict[str, Any]) -> Key:
+def item_key(item: Mapping[str, Any]) -> Key:
+    """Name the request of an answer or a refusal in a manifest."""
     return item["entity"], item["slice"], tuple((name, value) for name, value in item["parameters"])
 
 

@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from locus_stem.pipelines.batch_state import item_key
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from locus_stem.pipelines.batch_state import Key
     from locus_stem.tables.staging import Staging
 
 log = logging.getLogger(__name__)
@@ -56,13 +59,12 @@ def _counting(staging: Staging, part: str, overtaken: Mapping[str, Mapping[int, 
 
 def _overtaken(manifests: Iterable[dict[str, Any]]) -> dict[str, dict[int, frozenset[str]]]:
     """Name the answers that another try has asked later: by part and place the fields, none where it is all of them."""
-    alike: dict[tuple[Any, ...], list[tuple[str, int, Mapping[str, Any]]]] = defaultdict(list)
+    alike: dict[Key, list[tuple[str, int, Mapping[str, Any]]]] = defaultdict(list)
     for manifest in manifests:
         for place, item in enumerate(manifest["answered"]):
-            key = item["entity"], item["slice"], tuple(map(tuple, item["parameters"]))
-            alike[key].append((manifest["part"], place, item))
+            alike[item_key(item)].append((manifest["part"], place, item))
     found: dict[str, dict[int, frozenset[str]]] = defaultdict(dict)
-    for several in alike.values():
+    for several in (items for items in alike.values() if len(items) > 1):
         taken: set[str] = set()
         for part, place, item in sorted(several, key=lambda one: asked_when(one[2]), reverse=True):
             later = taken.intersection(item["fields"])

@@ -195,7 +195,7 @@ def _available(lake: Lake, params: BackfillParams, table: str) -> tuple[list[dic
 
 def add_usage(lake: Lake, run_scope: str, usage: Usage) -> Usage:
     """Add a turn's use of the API to what the run's earlier turns of planning used."""
-    staging = Staging(lake, f"{run_scope}.turns")
+    staging = Staging.of_turns(lake, run_scope)
     with suppress(StagingError):  # there is none yet
         usage = Usage.from_json(staging.read_json("usage.json")) + usage
     staging.write_json("usage.json", usage.to_json())

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from locus_stem.api.errors import OversizedAnswerError, RefusedError, RetriableError, StemNoResults
 from locus_stem.api.pipeline import is_of_all
 from locus_stem.api.retry import BUDGET_SECONDS
 from locus_stem.api.stem import Paging, StemEndpoints
+from locus_stem.pipelines.asked import AskedClients
 from locus_stem.pipelines.failing import failing_still, is_answered
 from locus_stem.pipelines.plan import NothingAllowedError
 from locus_stem.pipelines.slot import UnansweredError
@@ -32,12 +31,9 @@ from locus_stem.pipelines.stem_lists import (
 )
 from locus_stem.tables.counts import LoadCounts, summed
 from locus_stem.tables.coverage import Fetch, last_fetches, record_fetches
-from locus_stem.tables.staging import Staging, StagingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import date
-    from typing import Self
 
     from locus_stem.api.endpoint import Call
     from locus_stem.pipelines.slot import Turn
@@ -47,8 +43,6 @@ log = logging.getLogger(__name__)
 
 __all__ = ["refresh_sites"]
 
-#: What the turns of one run have asked, in the staging of the run's turns.
-FILE = "clients.json"
 #: Lists that take more, in bytes, are loaded before the next client is asked.
 MOST_HELD = 16 * 2**20
 #: Seconds that a page of a list that has begun is given, if the turn ends sooner: lists aren't begun again for ever.
@@ -72,7 +66,7 @@ def refresh_sites(lake: Lake, today: date, turn: Turn, run_scope: str) -> tuple[
     if last is None or last.day < today:
         counts = _refresh_clients(lake, today, turn)
     listed = sorted(listed_clients(lake))
-    noted = _Noted.of(lake, run_scope)
+    noted = AskedClients.of(lake, run_scope)
     last_of = last_fetches(lake, SITES)
     known = {client: last_of.get(("client", client)) for client in listed}
     fresh = {client for client, fetch in known.items() if fetch and not fetch.skipped and fetch.day >= today}
@@ -104,68 +98,6 @@ def _refresh_clients(lake: Lake, today: date, turn: Turn) -> dict[str, LoadCount
 
 
 @dataclass(slots=True)
-class _Noted:
-    """What a run has asked: why a client was refused, None where it was answered, and since when others fail."""
-
-    staging: Staging
-    settled: dict[str, str | None] = field(default_factory=dict)
-    failing_since: dict[str, float] = field(default_factory=dict)
-    failed_last: dict[str, float] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, lake: Lake, run_scope: str) -> Self:
-        """Read what the run's earlier turns have noted."""
-        noted = cls(Staging(lake, f"{run_scope}.turns"))
-        with suppress(StagingError):  # it is the first one
-            held = noted.staging.read_json(FILE)
-            noted.settled = held["settled"]
-            noted.failing_since, noted.failed_last = held["failing_since"], held["failed_last"]
-        return noted
-
-    def in_order(self, clients: Iterable[str]) -> list[str]:
-        """Choose those that are not settled: first those that haven't failed, then those that failed long ago."""
-        left = [client for client in clients if client not in self.settled]
-        return sorted(left, key=lambda client: self.failed_last.get(client, 0.0))
-
-    def refused(self) -> dict[str, str]:
-        """Give the clients that are refused, or whose list only fails, and why."""
-        return {client: reason for client, reason in self.settled.items() if reason is not None}
-
-    def settle(self, client: str, reason: str | None = None) -> None:
-        """Note that a client is not asked again by this run."""
-        self.settled[client] = reason
-        self.failing_since.pop(client, None)
-        self.failed_last.pop(client, None)
-
-    def fail(self, client: str) -> float:
-        """Note a failure, and tell for how long the client has been failing, in seconds."""
-        self.failed_last[client] = datetime.now(UTC).timestamp()
-        self.failing_since.setdefault(client, self.failed_last[client])
-        return self.failing_for([client])
-
-    def failing_for(self, clients: Iterable[str]) -> float:
-        """Give the seconds for which each of them has been failing."""
-        return min(
-            (self.failed_last.get(one, 0.0) - self.failing_since.get(one, 0.0) for one in clients),
-            default=0.0,
-        )
-
-    def forgive(self) -> None:
-        """Let each client that fails have its time again, as the API itself has failed."""
-        self.failing_since, self.failed_last = {}, {}
-
-    def write(self) -> None:
-        """Keep it for the next turn."""
-        names = ("settled", "failing_since", "failed_last")
-        self.staging.write_json(FILE, {name: getattr(self, name) for name in names})
-
-    def forget(self) -> None:
-        """Let a task that is cleared, or tried again, begin anew."""
-        self.settled, self.failing_since, self.failed_last = {}, {}, {}
-        self.write()
-
-
-@dataclass(slots=True)
 class _Asking:
     """One turn's asking for lists of sites.
 
@@ -175,7 +107,7 @@ class _Asking:
     lake: Lake
     today: date
     turn: Turn
-    noted: _Noted
+    noted: AskedClients
     counts: dict[str, LoadCounts]
     queue: deque[str] = field(default_factory=deque)
     _found: dict[str, ObjectList] = field(default_factory=dict)

@@ -26,7 +26,7 @@ def add_written(
 
     :param run_scope: see :func:`locus_stem.pipelines.plan.scope`; removed with the run's staging.
     """
-    staging = Staging(lake, f"{run_scope}.turns")
+    staging = Staging.of_turns(lake, run_scope)
     with suppress(StagingError):  # it is the first one
         earlier = staging.read_json(FILE)
         before = {table: LoadCounts(**counts) for table, counts in earlier["written"].items()}

@@ -29,7 +29,7 @@ def last_days(
         Only for granularities of which every date has rows.
     """
     spans: dict[tuple[str, str], _Span] = {}
-    filters: list[Filter] = [("granularity", "=", granularity), ("field", "!=", ""), ("skipped", "=", None)]
+    filters = _of_fields(granularity)
     for batch in recorded(lake, source, ["entity_id", "field", "local_date"], filters):
         recent = pc.greater_equal(batch.column("local_date"), since or date.min)
         rows = pa.table(batch).append_column("recent", recent.cast(pa.int64()))
@@ -101,15 +101,14 @@ def short_dates(
     :return: the expected intervals by entity and field, and date
     """
     found: dict[tuple[str, str], dict[date, float]] = {}
-    filters: list[Filter] = [
-        ("granularity", "=", granularity),
-        ("field", "!=", ""),
-        ("skipped", "=", None),
-        ("local_date", ">=", since),
-    ]
     columns = ["entity_id", "field", "local_date", "expected"]
+    filters = [*_of_fields(granularity), ("local_date", ">=", since), ("expected", "<", whole)]
     for batch in recorded(lake, source, columns, filters):
-        short = batch.filter(pc.less(batch.column("expected"), whole))
-        for entity, field, day, expected in zip(*(c.to_pylist() for c in short.columns), strict=True):
+        for entity, field, day, expected in zip(*(c.to_pylist() for c in batch.columns), strict=True):
             found.setdefault((entity, field), {})[day] = expected
     return found
+
+
+def _of_fields(granularity: str) -> list[Filter]:
+    """Return the rows of fields that weren't skipped."""
+    return [("granularity", "=", granularity), ("field", "!=", ""), ("skipped", "=", None)]

@@ -58,6 +58,14 @@ class Staging:
             )
         return cls(lake, uri.removeprefix(inside))
 
+    @classmethod
+    def of_turns(cls, lake: Lake, run_scope: str) -> Staging:
+        """Return where the turns and tries of a run's task note what the next one needs.
+
+        :param run_scope: see :func:`locus_stem.pipelines.plan.scope`; removed with the run's staging
+        """
+        return cls(lake, f"{run_scope}.turns")
+
     @property
     def uri(self) -> str:
         """The folder's address; letters that not every file system takes are replaced."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -14,6 +13,7 @@ from locus_stem.sandbox.fleet import Fleet
 from locus_stem.sandbox.options import Options
 from locus_stem.sandbox.server import Server
 from support.alert_clocks import move_clocks
+from support.serving import serving
 
 
 @pytest.fixture
@@ -36,9 +36,7 @@ def tickets(monkeypatch):
         def log_message(self, *_):
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as receiver:
-        thread = threading.Thread(target=receiver.serve_forever, args=(0.02,))
-        thread.start()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as receiver:
         connection = {
             "conn_type": "http",
             "host": "127.0.0.1",
@@ -47,8 +45,6 @@ def tickets(monkeypatch):
         }
         monkeypatch.setenv("AIRFLOW_CONN_TICKETS", json.dumps(connection))
         yield taken
-        receiver.shutdown()
-        thread.join()
 
 
 def states(run):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +17,7 @@ from locus_stem.sandbox.options import Options
 from locus_stem.sandbox.server import Server
 from locus_stem.tables.lake import Lake
 from support.alert_clocks import move_clocks
+from support.serving import serving
 
 SECRET = "hush-7f3a9"
 TI = SimpleNamespace(dag_id="locus_alert_sync", run_id="r", task_id="sync", map_index=-1, try_number=1)
@@ -72,12 +72,8 @@ def server():
 
 @pytest.fixture
 def receiver():
-    with Receiver() as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.02,))
-        thread.start()
+    with serving(Receiver()) as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ from locus_stem.operators.alerts import LocusAlertDeliveryOperator
 from locus_stem.tables.alert_deliveries import register
 from locus_stem.tables.alerts import Read, load_alerts, read_states
 from locus_stem.tables.lake import Lake
+from support.serving import serving
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -38,12 +38,10 @@ def webhook(monkeypatch):
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.statuses, server.taken = {}, []
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     address = {"conn_type": "http", "host": f"http://127.0.0.1:{server.server_port}"}
     monkeypatch.setenv("AIRFLOW_CONN_TICKETS", json.dumps(address))
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving(server):
+        yield server
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from deltalake import DeltaTable
 from locus_stem.api.errors import ConfigurationError
 from locus_stem.api.granularity import INTERVAL_GRANULARITIES
 from locus_stem.demo.compare import Loaded, measured
+from locus_stem.pipelines.batch_state import requests_of
 from locus_stem.pipelines.plan import plan_daily_backfill
 from locus_stem.pipelines.slot import Turn, UnansweredError
-from locus_stem.planning.backfill import DataRequest
 from locus_stem.planning.params import ParamError
 from locus_stem.sandbox.options import Fault
 from locus_stem.tables.objects import load_data_available
@@ -349,7 +349,7 @@ def test_a_slice_that_is_refused_does_not_take_the_entitys_other_slices_with_it(
     plant.inventory()
     site = plant.fleet.site_ids[0]
     planned = plant.plan(BERLIN_DST, start="2025-08-01", end="2025-10-27", site_ids=[site])
-    first = DataRequest.from_json(plant.staging.read_json("batch-0000.json")[0])
+    first = requests_of(plant.staging, 0)[0]
     plant.spoil_with(Fault("bad-request", target=f"{site}@{first.slice.query_start}"))
     plant.extract(planned)
     loaded = plant.load()

@@ -12,6 +12,7 @@ from locus_stem.api.errors import RetriableError
 from locus_stem.pipelines import failing, stem_refresh
 from locus_stem.pipelines.slot import Turn, UnansweredError
 from locus_stem.sandbox.options import Fault
+from locus_stem.tables.staging import Staging, StagingError
 from support.failing_transport import Failing
 
 CLIENTS, SITES = 5, 10
@@ -99,6 +100,16 @@ def test_refused_clients_that_fill_a_turn_are_each_asked_once_a_run_and_again_by
     storage.run_id = "next"
     plan(storage)
     assert listings(storage) == dict.fromkeys(refused, 2) | {storage.fleet.stem.client_ids[4]: 1}
+
+
+def test_a_run_that_has_nothing_to_list_notes_nothing(slow):
+    storage, _ = slow()
+    plan(storage)
+    storage.run_id = "next"
+    plan(storage)
+    assert listings(storage) == dict.fromkeys(storage.fleet.stem.client_ids, 1)
+    with pytest.raises(StagingError):
+        Staging.of_turns(storage.lake, "stem-next").read_json("clients.json")
 
 
 def test_where_no_client_is_answered_the_task_fails_and_the_next_try_asks_all_again(slow):

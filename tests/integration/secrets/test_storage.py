@@ -7,9 +7,7 @@ import json
 import logging
 import subprocess
 import sys
-import threading
 import traceback
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -22,6 +20,7 @@ from locus_stem.operators.retries import HAS_POLICIES
 from locus_stem.tables.environment_keys import environment_keys
 from locus_stem.tables.lake import Lake, LakeError, LakeUnavailableError
 from support.canaries import ASCII
+from support.serving import serving
 
 OPEN = "from locus_stem.tables.lake import Lake; Lake('s3://data/forbids').open('locus_alerts')"
 ROLE = {"AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/lake"}
@@ -51,18 +50,10 @@ class GivesKeys(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
 def gives_keys(**keys):
     server = ThreadingHTTPServer(("127.0.0.1", 0), GivesKeys)
     server.keys, server.asked = {**keys, "Expiration": "2099-01-01T00:00:00Z"}, []
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return serving(server)
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 import traceback
-from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -16,6 +14,7 @@ from airflow.providers.common.compat.sdk import redact
 
 from locus_stem.hooks.lake import open_lake
 from locus_stem.tables.lake import LakeError
+from support.serving import serving
 
 SIGNATURE = "very-secret/signature+of="
 ENCODED = "very-secret%2Fsignature%2Bof%3D"
@@ -38,18 +37,10 @@ class Refusing(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@contextmanager
 def refusing():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
     server.paths = []
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return serving(server)
 
 
 @pytest.mark.parametrize("given", [TOKEN, f"?{TOKEN}", f"https://account.blob.core.windows.net/?{TOKEN}"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 import time
 import traceback
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from locus_stem.tables import s3
 from locus_stem.tables.lake import LakeError, LakeUnavailableError
 from locus_stem.tables.objects import load_objects
 from support.object_store import REGION
+from support.serving import serving
 
 ALL = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
 EXAMPLES = Path(__file__).parents[3] / "provider" / "docs" / "examples"
@@ -367,14 +367,8 @@ class Elsewhere(BaseHTTPRequestHandler):
 def elsewhere(code=None, status=200, region=None):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
     server.code, server.status, server.region = code, status, region
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
+    with serving(server):
         yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.mark.parametrize(
