@@ -241,13 +241,13 @@ def _set_aside(outcome: Outcome) -> RetriableError | None:
 
 
 def _known_call(lake: Lake, detail: Detail, failing: Container[Call]) -> Call | None:
-    """Give a call of this kind that has been answered and is none of those that fail; None where there is none."""
-    answered = (
+    """Give a call of this kind that has been answered, rather none of those that fail; None where there is none."""
+    answered = [
         detail.call(int(entity_id))
         for (entity_type, entity_id), fetch in last_fetches(lake, detail.table).items()
         if entity_type == detail.entity_type and not fetch.skipped
-    )
-    return next((call for call in answered if call not in failing), None)
+    ]
+    return next((call for call in answered if call not in failing), next(iter(answered), None))
 
 
 def _until_over(queue: deque[Call], turn: Turn) -> Iterator[Call]:
